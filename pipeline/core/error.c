@@ -1,0 +1,15 @@
+/* error - the error domain, and the one way to start an error. */
+#include <loom/plugin.h>
+
+G_DEFINE_QUARK(loom - error - quark, loom_error)
+
+gboolean loom_fail(GError **error, LoomErrorCode code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (error && !*error)
+        *error = g_error_new_valist(LOOM_ERROR, (gint)code, format, args);
+    va_end(args);
+    return FALSE;
+}

@@ -1,0 +1,106 @@
+/* loom/context.h - what a plugin may ask the engine: at open (LoomHost), in a call
+ * (LoomContext). All of it is borrowed for the call. */
+#pragma once
+
+#include <loom/data.h>
+#include <loom/plugin.h>
+
+G_BEGIN_DECLS
+
+/* ---- random numbers: a value, not a generator that somebody else may move ----------- */
+
+typedef struct {
+    guint64 key, counter;
+} LoomRng;
+
+/* A stream that depends on nothing but these: two names and a number. */
+LOOM_EXPORT LoomRng loom_rng(guint64 seed, const char *name, guint64 number);
+LOOM_EXPORT guint64 loom_rng_u64(LoomRng *rng);
+LOOM_EXPORT double loom_rng_uniform(LoomRng *rng, double low, double high); /* [low, high) */
+LOOM_EXPORT gint64 loom_rng_below(LoomRng *rng, gint64 n);                  /* 0 .. n-1 */
+LOOM_EXPORT double loom_rng_normal(LoomRng *rng);                           /* mean 0, sd 1 */
+LOOM_EXPORT void loom_rng_shuffle(LoomRng *rng, gint64 *values, gint64 n);
+
+/* ---- threads ------------------------------------------------------------------------ */
+
+/* Calls func(i, data) for i = 0 .. n-1 on the threads of the run, the caller's included, and
+ * returns when all are done.  Which thread takes which i is not fixed: results must not depend
+ * on it.  @worker: 0 .. loom_pool_threads()-1, for scratch memory. */
+typedef void (*LoomParallelFunc)(gint64 i, guint worker, gpointer data);
+typedef struct _LoomPool LoomPool;
+LOOM_EXPORT LoomPool *loom_pool_new(guint threads);
+LOOM_EXPORT void loom_pool_free(LoomPool *pool);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomPool, loom_pool_free)
+LOOM_EXPORT guint loom_pool_threads(const LoomPool *pool);
+LOOM_EXPORT void loom_pool_run(LoomPool *pool, gint64 n, LoomParallelFunc func, gpointer data);
+
+/* ---- at open ------------------------------------------------------------------------ */
+
+LOOM_EXPORT guint64 loom_host_seed(const LoomHost *host);
+/* The id this instance has in the YAML: a stage's or a model's name. */
+LOOM_EXPORT const char *loom_host_id(const LoomHost *host);
+/* NULL without `data:`. */
+LOOM_EXPORT const LoomDataset *loom_host_dataset(const LoomHost *host);
+/* The backend of the run; never NULL for a model, NULL where no backend was asked for. */
+LOOM_EXPORT const LoomInstance *loom_host_backend(const LoomHost *host);
+LOOM_EXPORT LoomPool *loom_host_pool(const LoomHost *host);
+/* Where the run leaves what it makes, absolute; NULL while only checking: make no file then. */
+LOOM_EXPORT const char *loom_host_folder(const LoomHost *host);
+/* Steps of the run, 0: as many as the data gives; TRUE when this stage stands in the graph that
+ * counts them and there is a number, so that a source goes on for ever. */
+LOOM_EXPORT gint64 loom_host_steps(const LoomHost *host);
+LOOM_EXPORT gboolean loom_host_endless(const LoomHost *host);
+/* --resume: a stage that finds its state of step n on disk loads it and says so.  Two stages
+ * that say different numbers are refused. */
+LOOM_EXPORT gboolean loom_host_resuming(const LoomHost *host);
+LOOM_EXPORT gboolean loom_host_resumed_at(LoomHost *host, gint64 step, GError **error);
+/* The part of the config that predicts with this model, as JSON for model.json: the model's
+ * own keys and the stages between the loader and the metrics; NULL where no graph does. */
+LOOM_EXPORT const char *loom_host_recipe(const LoomHost *host, const LoomInstance *model);
+
+/* ---- in a call ---------------------------------------------------------------------- */
+
+/* Of this stage, for this packet: the same whatever the queues and workers. */
+LOOM_EXPORT LoomRng loom_context_rng(const LoomContext *ctx);
+/* `produce`: number of the packet to make.  Else: of the packet in hand. */
+LOOM_EXPORT gint64 loom_context_index(const LoomContext *ctx);
+/* Hands @packet (transfer full) to the stages below.  Return what it returns, unless OK. */
+LOOM_EXPORT LoomFlow loom_context_push(LoomContext *ctx, LoomPacket *packet, GError **error);
+/* The run was asked to end: long work may return LOOM_FLOW_STOP. */
+LOOM_EXPORT gboolean loom_context_stopping(const LoomContext *ctx);
+LOOM_EXPORT LoomPool *loom_context_pool(const LoomContext *ctx);
+/* Runs another graph of the file from its first packet to its last, in this call. */
+LOOM_EXPORT LoomFlow loom_context_run_graph(LoomContext *ctx, const char *graph,
+                                            GError **error);
+
+/* Numbers for people: a line in log.jsonl and on the terminal.  @kind: "step", "metrics". */
+typedef struct {
+    const char *name;
+    double value;     /* NaN becomes null */
+    const char *text; /* instead of a number; NULL: a number */
+} LoomField;
+LOOM_EXPORT void loom_context_record(LoomContext *ctx, const char *kind,
+                                     const LoomField *fields, guint n_fields);
+/* The latest record of a kind, as a JSON object; NULL: none yet.  (transfer full) */
+LOOM_EXPORT char *loom_context_latest(const LoomContext *ctx, const char *kind);
+/* Steps done so far, those of a run it resumes included.  In a stage below the one that steps,
+ * the step of the packet in hand is counted: after the first packet it is 1.  In `finish`: the
+ * step of the last packet. */
+LOOM_EXPORT gint64 loom_context_step(const LoomContext *ctx);
+/* Fill level of each queue of the run, "scale 3/4, batch 4/4"; (transfer full). */
+LOOM_EXPORT char *loom_context_queues(const LoomContext *ctx);
+
+/* ---- losses inside losses and stages ------------------------------------------------ */
+
+/* loom_loss_eval - value and gradient of any loss, from logits
+ * @logits: f32 (N,C,D,H,W); @target: u8 (N,D,H,W)
+ * @dlogits: d value / d logits, overwritten; NULL: not wanted.
+ * Applies softmax and its Jacobian, dL/dz = p (g - sum_k p_k g_k), for losses on probabilities.
+ */
+LOOM_EXPORT gboolean loom_loss_eval(const LoomInstance *loss, const LoomTensor *logits,
+                                    const LoomTensor *target, double *value,
+                                    LoomTensor *dlogits, GError **error);
+/* Softmax over C.  @probs: same shape, overwritten; may be @logits. */
+LOOM_EXPORT void loom_softmax(const LoomTensor *logits, LoomTensor *probs);
+
+G_END_DECLS

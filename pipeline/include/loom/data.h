@@ -1,0 +1,77 @@
+/* loom/data.h - which files belong to which case, and which case to which split. */
+#pragma once
+
+#include <loom/packet.h>
+#include <loom/plugin.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+    char *id;      /* "hippocampus_001" */
+    char **images; /* one path a channel, ends with NULL */
+    char *label;   /* NULL: none */
+} LoomCase;
+
+typedef enum { LOOM_SPLIT_TRAIN, LOOM_SPLIT_VALIDATE, LOOM_SPLIT_ALL } LoomSplit;
+
+/* A data set: cases in the order of their ids, split once.  Immutable after it was made. */
+typedef struct {
+    char *folder; /* NULL for loose files */
+    char *name;   /* for people */
+    LoomCase *cases;
+    guint n_cases;
+    guint8 *in_train;     /* a case: 0 validates, 1 trains, 2 both (loose files) */
+    guint n_channels;     /* images a case */
+    char **channel_names; /* n_channels, ends with NULL */
+    char **label_names;   /* class 0, 1, ...: ends with NULL; NULL: no labels known */
+    guint n_labels;       /* 0: no labels known */
+} LoomDataset;
+
+/* The cases of a split, as indices into @cases; (transfer full), g_free. */
+LOOM_EXPORT guint *loom_dataset_split(const LoomDataset *dataset, LoomSplit split, guint *n);
+
+/* ---- volumes ------------------------------------------------------------------------ */
+
+typedef enum { LOOM_NAN_REFUSE, LOOM_NAN_ZERO, LOOM_NAN_KEEP } LoomNanPolicy;
+
+/* A volume as it is stored. */
+typedef struct {
+    guint n_dims;            /* 1 .. 7 */
+    gint64 shape[7];         /* n_dims sizes, i first */
+    const char *dtype;       /* "int16"; ">i2" in a big-endian file.  Static. */
+    double slope, intercept; /* the header's; slope 0 or NaN: the voxels are not scaled */
+    LoomGeometry geometry;
+} LoomVolumeHeader;
+
+/* Reads and checks the header alone, and that the file can hold what it promises.  Errors as
+ * loom_volume_read. */
+LOOM_EXPORT gboolean loom_volume_read_header(const char *path, LoomVolumeHeader *header,
+                                             GError **error);
+
+/* loom_volume_read - one NIfTI-1 or -2 file, plain or gzip, single file or .hdr/.img
+ * @limit: bytes of voxels (as stored, and as f32) that may be allocated; 0: 8 GiB
+ * @geometry: filled in; may be NULL
+ * Returns: (transfer full): f32 (C,D,H,W) in file order (W is the file's i), scaled by slope
+ * and intercept; C is the fourth, or for vectors the fifth axis of the file.  NULL with
+ *   LOOM_ERROR_IO, _FORMAT, _SHAPE or _LIMIT; the message begins with the path.
+ * Source: NIfTI-1.1 and NIfTI-2 headers, nifti.nimh.nih.gov. */
+LOOM_EXPORT LoomTensor *loom_volume_read(const char *path, LoomNanPolicy nan, guint64 limit,
+                                         LoomGeometry *geometry, GError **error);
+/* A label map: u8 (D,H,W).  Values within 1e-3 of an integer are rounded; others, negative ones
+ * and those above 255 are refused with the first voxel that has one. */
+LOOM_EXPORT LoomTensor *loom_volume_read_labels(const char *path, guint64 limit,
+                                                LoomGeometry *geometry, GError **error);
+/* Writes a u8 (D,H,W) or f32 (D,H,W) / (C,D,H,W) tensor as .nii or .nii.gz on @geometry's grid,
+ * through a temporary file beside it that is synced and renamed.  Not NULL: all. */
+LOOM_EXPORT gboolean loom_volume_write(const char *path, const LoomTensor *volume,
+                                       const LoomGeometry *geometry, GError **error);
+/* Fails with LOOM_ERROR_SHAPE, both names and the numbers in it, unless sizes are equal and the
+ * corners of the grids lie within @tolerance (in units of the smallest voxel edge). */
+LOOM_EXPORT gboolean loom_geometry_check(const LoomGeometry *a, const char *a_name,
+                                         const LoomGeometry *b, const char *b_name,
+                                         double tolerance, GError **error);
+/* A plain RAS+ geometry with its origin at 0: phantoms and tests.  Sizes and mm in i, j, k. */
+LOOM_EXPORT void loom_geometry_plain(LoomGeometry *geometry, const gint64 size[3],
+                                     const double spacing_mm[3]);
+
+G_END_DECLS

@@ -1,0 +1,9 @@
+/* loom/loom.h - everything a stage or a plugin may use. */
+#pragma once
+
+#include <loom/plugin.h>
+
+#include <loom/context.h>
+#include <loom/packet.h>
+#include <loom/store.h>
+#include <loom/tensor.h>
