@@ -1,0 +1,25 @@
+/* dataset.h - making a data set: from a folder, from loose files; looking at all of it. */
+#pragma once
+
+#include <loom/context.h>
+#include <loom/data.h>
+
+/* Keys under `data:`. */
+typedef struct {
+    char *dataset;          /* folder with dataset.json, imagesTr, labelsTr (nnU-Net) */
+    gint64 folds, fold;     /* seeded k-fold split of imagesTr; folds 1: everything trains */
+    gint64 split_seed;      /* of that split, so that the run's seed does not move cases */
+    char *train, *validate; /* list files, one case id a line, instead of folds; NULL: none */
+} LoomDataOptions;
+extern const LoomParam loom_data_params[];
+
+LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error);
+/* Loose files: @paths of one case after the other, @n_channels each; no labels.  Ids are the
+ * file names without _0000 and .nii.gz.  All cases are in both splits. */
+LoomDataset *loom_dataset_from_files(char **paths, guint n_channels, GError **error);
+void loom_dataset_free(LoomDataset *dataset);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomDataset, loom_dataset_free)
+/* Reads every header and every label: sizes and grids that differ, values that are no label,
+ * files that are missing or damaged.  Reads no image voxels.  Fails with the first problem in
+ * the order of the cases, and the number of further ones. */
+gboolean loom_dataset_check(const LoomDataset *dataset, LoomPool *pool, GError **error);
