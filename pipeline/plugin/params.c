@@ -1,0 +1,356 @@
+/* params - rows: the text of a YAML mapping into the members of a struct, and back. */
+#include "instance.h"
+
+#include "config/scalar.h"
+
+#include <string.h>
+
+static gboolean value_fill(const LoomParam *row, gpointer member, const LoomNode *node,
+                           const char *what, const LoomScope *scope, GError **error);
+
+gboolean loom_param_nests(const LoomParam *row)
+{
+    return row->type == LOOM_PARAM_PLUGIN || row->type == LOOM_PARAM_PLUGINS;
+}
+
+LoomInstance **loom_param_nested(const LoomParam *row, gpointer self, guint *n)
+{
+    gpointer member = (char *)self + row->offset;
+
+    if (row->type == LOOM_PARAM_PLUGINS) {
+        *n = ((LoomInstances *)member)->n;
+        return ((LoomInstances *)member)->v;
+    }
+    *n = *(LoomInstance **)member ? 1 : 0;
+    return member;
+}
+
+char *loom_words_join(const char *const *words)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; words[i]; i++)
+        g_string_append_printf(text, "%s%s", i ? ", " : "", words[i]);
+    return g_string_free(text, FALSE);
+}
+
+char *loom_hint_among(const char *word, GHashTable *table)
+{
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    GHashTableIter iter;
+    gpointer key;
+
+    if (table) {
+        g_hash_table_iter_init(&iter, table);
+        while (g_hash_table_iter_next(&iter, &key, NULL))
+            g_strv_builder_add(builder, key);
+    }
+    g_auto(GStrv) keys = g_strv_builder_end(builder);
+    return loom_did_you_mean(word, (const char *const *)keys);
+}
+
+/* ---- one value ---------------------------------------------------------------------- */
+
+static gboolean range_check(const LoomParam *row, double value, const LoomNode *node,
+                            const char *what, GError **error)
+{
+    if (value >= row->min && value <= row->max)
+        return TRUE;
+    return loom_node_fail(node, error, "%s: %s is out of range, want %.17g to %.17g%s%s", what,
+                          node->text, row->min, row->max, row->unit ? " " : "",
+                          row->unit ? row->unit : "");
+}
+
+static gboolean text_of(const LoomNode *node, const char *what, const char *wanted,
+                        GError **error)
+{
+    return node->type == LOOM_NODE_SCALAR
+           || loom_node_fail(node, error, "%s: found a %s, want %s", what,
+                             node->type == LOOM_NODE_SEQUENCE ? "list" : "mapping", wanted);
+}
+
+static gboolean choice_fill(const LoomParam *row, int *member, const LoomNode *node,
+                            const char *what, GError **error)
+{
+    g_autofree char *all = loom_words_join(row->choices);
+
+    if (!text_of(node, what, all, error))
+        return FALSE;
+    for (int i = 0; row->choices[i]; i++)
+        if (g_str_equal(row->choices[i], node->text)) {
+            *member = i;
+            return TRUE;
+        }
+    g_autofree char *hint = loom_did_you_mean(node->text, row->choices);
+    return loom_node_fail(node, error, "%s: unknown choice '%s'%s (there are: %s)", what,
+                          node->text, hint, all);
+}
+
+/* A scalar counts as a sequence of one; a sequence in a sequence is flattened. */
+static gboolean numbers_fill(const LoomParam *row, GArray *numbers, const LoomNode *node,
+                             const char *what, GError **error)
+{
+    if (node->type == LOOM_NODE_MAPPING)
+        return loom_node_fail(node, error, "%s: found a mapping, want a list of numbers", what);
+    for (guint i = 0; node->type == LOOM_NODE_SEQUENCE && i < node->items->len; i++)
+        if (!numbers_fill(row, numbers, node->items->pdata[i], what, error))
+            return FALSE;
+    if (node->type == LOOM_NODE_SEQUENCE)
+        return TRUE;
+
+    const gboolean whole = row->type == LOOM_PARAM_INTS;
+    gint64 integer = 0;
+    double real = 0;
+    if (!(whole ? loom_scalar_int(node, what, &integer, error)
+                : loom_scalar_float(node, what, &real, error))
+        || !range_check(row, whole ? (double)integer : real, node, what, error))
+        return FALSE;
+    if (whole)
+        g_array_append_val(numbers, integer);
+    else
+        g_array_append_val(numbers, real);
+    return TRUE;
+}
+
+static gboolean sequence_fill(const LoomParam *row, gpointer member, const LoomNode *node,
+                              const char *what, GError **error)
+{
+    g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, 8);
+
+    G_STATIC_ASSERT(sizeof(gint64) == 8 && sizeof(double) == 8);
+    if (!numbers_fill(row, numbers, node, what, error))
+        return FALSE;
+    const guint n = numbers->len;
+    gpointer values = g_array_free(g_steal_pointer(&numbers), FALSE);
+    if (row->type == LOOM_PARAM_INTS)
+        *(LoomInts *)member = (LoomInts){values, n};
+    else
+        *(LoomFloats *)member = (LoomFloats){values, n};
+    return TRUE;
+}
+
+static gboolean path_fill(char **member, const LoomNode *node, const char *what, GError **error)
+{
+    if (!text_of(node, what, "a path", error))
+        return FALSE;
+    *member = *node->text ? g_canonicalize_filename(node->text, node->folder) : NULL;
+    return TRUE;
+}
+
+/* ---- values that refer to something else -------------------------------------------- */
+
+static gboolean plugins_fill(const LoomParam *row, LoomInstances *member, const LoomNode *node,
+                             const char *what, const LoomScope *scope, GError **error)
+{
+    const LoomKind kind = loom_kind_from(row->choices[0]);
+
+    if (node->type != LOOM_NODE_SEQUENCE)
+        return loom_node_fail(node, error, "%s: want a list: [{use: NAME, ...}, ...]", what);
+    member->v = g_new0(LoomInstance *, node->items->len + 1);
+    for (guint i = 0; i < node->items->len; i++) {
+        member->v[i] = loom_instance_new(kind, NULL, node->items->pdata[i], NULL, scope, error);
+        if (!member->v[i])
+            return FALSE;
+        member->n = i + 1;
+    }
+    return TRUE;
+}
+
+/* The id must be a key of @table. */
+static gboolean id_check(GHashTable *table, const LoomNode *node, const char *what,
+                         const char *section, GError **error)
+{
+    if (!text_of(node, what, "a name", error))
+        return FALSE;
+    if (table && g_hash_table_contains(table, node->text))
+        return TRUE;
+    g_autofree char *hint = loom_hint_among(node->text, table);
+    return loom_node_fail(node, error, "%s: there is no '%s' under '%s:'%s", what, node->text,
+                          section, hint);
+}
+
+static gboolean value_fill(const LoomParam *row, gpointer member, const LoomNode *node,
+                           const char *what, const LoomScope *scope, GError **error)
+{
+    switch (row->type) {
+    case LOOM_PARAM_BOOL:
+        return loom_scalar_bool(node, what, member, error);
+    case LOOM_PARAM_INT:
+        return loom_scalar_int(node, what, member, error)
+               && range_check(row, (double)*(gint64 *)member, node, what, error);
+    case LOOM_PARAM_BYTES:
+        return loom_scalar_bytes(node, what, member, error)
+               && range_check(row, (double)*(guint64 *)member, node, what, error);
+    case LOOM_PARAM_FLOAT:
+        return loom_scalar_float(node, what, member, error)
+               && range_check(row, *(double *)member, node, what, error);
+    case LOOM_PARAM_STRING:
+        if (!text_of(node, what, "text", error))
+            return FALSE;
+        *(char **)member = *node->text ? g_strdup(node->text) : NULL;
+        return TRUE;
+    case LOOM_PARAM_PATH:
+        return path_fill(member, node, what, error);
+    case LOOM_PARAM_ENUM:
+        return choice_fill(row, member, node, what, error);
+    case LOOM_PARAM_INTS:
+    case LOOM_PARAM_FLOATS:
+        return sequence_fill(row, member, node, what, error);
+    case LOOM_PARAM_PLUGIN:
+        *(LoomInstance **)member =
+            loom_instance_new(loom_kind_from(row->choices[0]), NULL, node, NULL, scope, error);
+        return *(LoomInstance **)member != NULL;
+    case LOOM_PARAM_PLUGINS:
+        return plugins_fill(row, member, node, what, scope, error);
+    case LOOM_PARAM_MODEL:
+        if (!id_check(scope ? scope->models : NULL, node, what, "models", error))
+            return FALSE;
+        *(LoomInstance **)member = g_hash_table_lookup(scope->models, node->text);
+        return TRUE;
+    case LOOM_PARAM_GRAPH:
+        if (!id_check(scope ? scope->graphs : NULL, node, what, "graphs", error))
+            return FALSE;
+        *(char **)member = g_strdup(node->text);
+        return TRUE;
+    }
+    g_assert_not_reached();
+}
+
+/* ---- a whole mapping ---------------------------------------------------------------- */
+
+static LoomNode *default_node(const LoomParam *row, GError **error)
+{
+    const char *text = *row->def ? row->def : "\"\""; /* an empty document is none */
+
+    return loom_yaml_parse(text, strlen(text), "default", "/", error);
+}
+
+gboolean loom_param_default_check(const LoomParam *row, GError **error)
+{
+    g_autoptr(LoomNode) node = NULL;
+    union {
+        gint64 i;
+        double d;
+        guint64 u;
+        int e;
+        gboolean b;
+        char *s;
+        LoomInts ints;
+        LoomFloats floats;
+    } value = {0};
+
+    if (!row->def || loom_param_nests(row) || row->type >= LOOM_PARAM_MODEL)
+        return TRUE;
+    node = default_node(row, error);
+    const LoomParam alone[] = {*row, {0}};
+    const gboolean good = node && value_fill(row, &value, node, row->name, NULL, error);
+    LoomParam cleared[2] = {alone[0], {0}};
+    cleared[0].offset = 0;
+    loom_params_clear(cleared, &value);
+    if (good)
+        return TRUE;
+    g_prefix_error(error, "its own row refuses the default: ");
+    if (error && *error)
+        (*error)->code = LOOM_ERROR_PLUGIN; /* the author's mistake, not the user's */
+    return FALSE;
+}
+
+static gboolean known_check(const LoomParam *rows, const LoomNode *node,
+                            const char *const *reserved, const char *what, GError **error)
+{
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+    for (const LoomParam *row = rows; row && row->name; row++)
+        g_strv_builder_add(builder, row->name);
+    for (; reserved && *reserved; reserved++)
+        g_strv_builder_add(builder, *reserved);
+    g_auto(GStrv) keys = g_strv_builder_end(builder);
+    const char *const *known = (const char *const *)keys;
+    for (guint i = 0; i < node->keys->len; i++) {
+        const LoomNode *key = node->keys->pdata[i];
+
+        if (g_strv_contains(known, key->text))
+            continue;
+        g_autofree char *hint = loom_did_you_mean(key->text, known);
+        g_autofree char *all = *hint ? NULL : loom_words_join(known);
+        return loom_node_fail(key, error, "%s has no key '%s'%s%s%s%s", what, key->text, hint,
+                              all ? " (its keys: " : "", all ? all : "", all ? ")" : "");
+    }
+    return TRUE;
+}
+
+gboolean loom_params_fill(const LoomParam *rows, gpointer self, const LoomNode *node,
+                          const char *const *reserved, const char *what, const LoomScope *scope,
+                          GError **error)
+{
+    if (node && node->type != LOOM_NODE_MAPPING)
+        return loom_node_fail(node, error, "%s: want a mapping of keys and values", what);
+    if (node && !known_check(rows, node, reserved, what, error))
+        return FALSE;
+    for (const LoomParam *row = rows; row && row->name; row++) {
+        const LoomNode *given = loom_node_get(node, row->name);
+        g_autoptr(LoomNode) fallback = NULL;
+        g_autofree char *subject = g_strdup_printf("%s: %s", what, row->name);
+
+        if (!given && !row->def) {
+            const char *wanted = row->help;
+
+            return node ? loom_node_fail(node, error, "%s needs the key '%s' (%s)", what,
+                                         row->name, wanted)
+                        : loom_fail(error, LOOM_ERROR_CONFIG, "%s needs the key '%s' (%s)",
+                                    what, row->name, wanted);
+        }
+        if (!given && !(given = fallback = default_node(row, error)))
+            return FALSE;
+        if (!value_fill(row, (char *)self + row->offset, given, subject, scope, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+void loom_params_clear(const LoomParam *rows, gpointer self)
+{
+    for (const LoomParam *row = rows; row && row->name; row++) {
+        gpointer member = (char *)self + row->offset;
+
+        if (loom_param_nests(row)) {
+            guint n;
+            LoomInstance **nested = loom_param_nested(row, self, &n);
+
+            for (guint i = 0; i < n; i++)
+                loom_instance_free(nested[i]);
+            if (row->type == LOOM_PARAM_PLUGINS)
+                g_free(nested);
+        } else if (row->type == LOOM_PARAM_STRING || row->type == LOOM_PARAM_PATH
+                   || row->type == LOOM_PARAM_GRAPH) {
+            g_free(*(char **)member);
+        } else if (row->type == LOOM_PARAM_INTS || row->type == LOOM_PARAM_FLOATS) {
+            g_free(*(gpointer *)member); /* the values come first in both */
+        }
+    }
+}
+
+static void mapping_add(LoomNode *mapping, const char *name, LoomNode *value)
+{
+    LoomNode *key = loom_node_copy(value);
+
+    g_clear_pointer(&key->items, g_ptr_array_unref);
+    g_clear_pointer(&key->keys, g_ptr_array_unref);
+    g_free(key->text);
+    key->type = LOOM_NODE_SCALAR;
+    key->text = g_strdup(name);
+    key->quoted = FALSE;
+    g_ptr_array_add(mapping->keys, key);
+    g_ptr_array_add(mapping->items, value);
+}
+
+LoomNode *loom_params_node(const LoomParam *rows, const LoomNode *node)
+{
+    LoomNode *full =
+        node ? loom_node_copy(node) : loom_yaml_parse("{}", 2, "default", "/", NULL);
+
+    for (const LoomParam *row = rows; row && row->name; row++)
+        if (row->def && !loom_node_get(full, row->name))
+            mapping_add(full, row->name, default_node(row, NULL));
+    return full;
+}
