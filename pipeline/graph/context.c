@@ -1,0 +1,134 @@
+/* context - what a plugin may ask the engine: the answers to loom/context.h. */
+#include "state.h"
+
+/* ---- at open ------------------------------------------------------------------------ */
+
+guint64 loom_host_seed(const LoomHost *host)
+{
+    return host->run->seed;
+}
+
+const char *loom_host_id(const LoomHost *host)
+{
+    return host->id;
+}
+
+const LoomDataset *loom_host_dataset(const LoomHost *host)
+{
+    return host->run->dataset;
+}
+
+const LoomInstance *loom_host_backend(const LoomHost *host)
+{
+    return host->run->backend;
+}
+
+LoomPool *loom_host_pool(const LoomHost *host)
+{
+    return host->run->pool;
+}
+
+const char *loom_host_folder(const LoomHost *host)
+{
+    return host->run->folder;
+}
+
+gint64 loom_host_steps(const LoomHost *host)
+{
+    return host->run->steps;
+}
+
+gboolean loom_host_endless(const LoomHost *host)
+{
+    return host->run->steps > 0 && host->graph == host->run->main
+           && loom_graph_counter(host->graph);
+}
+
+gboolean loom_host_resuming(const LoomHost *host)
+{
+    return host->run->folder && host->run->options.resume;
+}
+
+gboolean loom_host_resumed_at(LoomHost *host, gint64 step, GError **error)
+{
+    LoomRun *run = host->run;
+
+    if (run->resumed_at >= 0 && run->resumed_at != step)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "its checkpoint is of step %" G_GINT64_FORMAT
+                         ", that of another stage of step %" G_GINT64_FORMAT,
+                         step, run->resumed_at);
+    run->resumed_at = step;
+    return TRUE;
+}
+
+/* ---- in a call ---------------------------------------------------------------------- */
+
+LoomRng loom_context_rng(const LoomContext *ctx)
+{
+    g_autofree char *name = g_strconcat(ctx->hop->graph->id, "/", ctx->hop->id, NULL);
+
+    return loom_rng(ctx->run->seed, name, (guint64)ctx->index);
+}
+
+gint64 loom_context_index(const LoomContext *ctx)
+{
+    return ctx->index;
+}
+
+gboolean loom_context_stopping(const LoomContext *ctx)
+{
+    return loom_run_stopping(ctx->run);
+}
+
+LoomPool *loom_context_pool(const LoomContext *ctx)
+{
+    return ctx->run->pool;
+}
+
+LoomFlow loom_context_run_graph(LoomContext *ctx, const char *graph, GError **error)
+{
+    LoomRun *run = ctx->run;
+    const LoomFlow flow = loom_graph_execute(run, g_hash_table_lookup(run->by_graph, graph));
+
+    if (flow != LOOM_FLOW_FAIL)
+        return flow;
+    LOOM_LOCKED(&run->lock);
+    g_propagate_error(error, g_error_copy(run->error));
+    ctx->below_failed = TRUE;
+    return flow;
+}
+
+gint64 loom_context_step(const LoomContext *ctx)
+{
+    const LoomHop *hop = ctx->hop;
+    const gboolean counts = hop->stage->flags & LOOM_STAGE_STEP;
+
+    if (hop->graph == ctx->run->main && hop->below_step)
+        return counts ? ctx->index : ctx->index + 1;
+    return loom_run_step(ctx->run);
+}
+
+void loom_context_record(LoomContext *ctx, const char *kind, const LoomField *fields,
+                         guint n_fields)
+{
+    LoomRun *run = ctx->run;
+    const gint64 step = loom_context_step(ctx);
+    GError *error = NULL;
+
+    if (run->journal && !loom_journal_write(run->journal, kind, step, fields, n_fields, &error))
+        loom_run_fail(run, error);
+    LOOM_LOCKED(&run->recording);
+    if (run->options.record)
+        run->options.record(kind, step, fields, n_fields, run->options.data);
+}
+
+char *loom_context_latest(const LoomContext *ctx, const char *kind)
+{
+    return ctx->run->journal ? loom_journal_latest(ctx->run->journal, kind) : NULL;
+}
+
+char *loom_context_queues(const LoomContext *ctx)
+{
+    return loom_run_queues(ctx->run);
+}

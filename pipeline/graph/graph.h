@@ -1,0 +1,80 @@
+/* graph.h - stages, their edges and their lanes, as the YAML gives them.  Built and checked
+ * once, then immutable; what changes while it runs is marked. */
+#pragma once
+
+#include "plugin/instance.h"
+#include "queue.h"
+
+#include "core/lock.h"
+
+typedef struct _LoomGraph LoomGraph;
+typedef struct _LoomLane LoomLane;
+typedef struct _LoomHop LoomHop;
+
+/* A stage in its place. */
+struct _LoomHop {
+    LoomGraph *graph;
+    const char *id;
+    const LoomNode *node;
+    const LoomStage *stage;
+    LoomInstance **instances; /* one a worker of the lane */
+    LoomHop *parent;          /* NULL: the source */
+    GPtrArray *children;      /* LoomHop *, in the order of the file */
+    LoomLane *lane;
+    gint64 queue, workers; /* as written; queue 0: in the lane of its parent */
+    LoomPlan plan;         /* sizes of what leaves; bytes it holds */
+    gboolean below_step;   /* it, or a stage above it, counts the steps of the run */
+    gint64 in, out;        /* ratio; 0: not predictable */
+    gint64 first;          /* packets below this number do not leave: a resumed run */
+    gint64 last;           /* runs: number of the last packet it was given, -1: none */
+    gboolean stopped;      /* runs: wants no more packets */
+};
+
+/* A thread, or `workers` of them, and the stages it calls. */
+struct _LoomLane {
+    LoomGraph *graph;
+    LoomHop *head;
+    GPtrArray *hops;  /* LoomHop *, each after its parent */
+    LoomQueue *queue; /* NULL: its head is the source */
+    guint workers;
+    LoomLock lock;     /* guards the rest, which changes while it runs */
+    LoomSignal turned; /* turn or broken changed */
+    gint64 turn;       /* ticket of the packet whose results leave next */
+    guint working;     /* workers that have not ended */
+    gboolean broken;   /* a worker failed: nobody waits for its turn */
+    gboolean ended;    /* its data came to an end, it was not stopped */
+};
+
+struct _LoomGraph {
+    const char *id;
+    const LoomNode *node;
+    GPtrArray *hops;  /* LoomHop *, owned, each after its parent */
+    GPtrArray *lanes; /* LoomLane *, owned */
+};
+
+/* Names -> stages, edges, lanes; no instance is made yet.  Refused: unknown stages, dangling
+ * edges, cycles, not exactly one source, slots that nobody writes or that do not fit. */
+LoomGraph *loom_graph_new(const char *id, const LoomNode *node, const LoomScope *scope,
+                          GError **error);
+void loom_graph_free(LoomGraph *graph);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomGraph, loom_graph_free)
+/* Makes the instances: the parameters of every stage. */
+gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **error);
+/* Every slot that a stage reads is written on the way to it, with that dtype and those axes. */
+gboolean loom_graph_check_slots(const LoomGraph *graph, GError **error);
+/* Stages that use one model lie in one lane, those of graphs that it runs included.
+ * @graphs: id -> LoomGraph *. */
+gboolean loom_graph_check_models(const LoomGraph *graph, GHashTable *graphs, GError **error);
+/* Sizes along the graph; after open.  Fills in each hop's plan. */
+gboolean loom_graph_plan(LoomGraph *graph, GError **error);
+LoomHop *loom_graph_find(const LoomGraph *graph, const char *id);
+/* The stage that counts the steps of a run; NULL: none. */
+LoomHop *loom_graph_counter(const LoomGraph *graph);
+/* Sets where every stage begins, so that packet @number is the first to reach the counter. */
+gboolean loom_graph_begin_at(LoomGraph *graph, gint64 number, GError **error);
+/* Packets that can exist at once. */
+guint64 loom_graph_packets(const LoomGraph *graph);
+
+/* For people; (transfer full).  @text: what `segloom graph` prints. */
+void loom_graph_describe(const LoomGraph *graph, GString *text);
+void loom_graph_dot(const LoomGraph *graph, GString *text);

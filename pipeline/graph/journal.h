@@ -1,0 +1,15 @@
+/* journal.h - log.jsonl: one JSON object a line for every record of a run. */
+#pragma once
+
+#include <loom/context.h>
+
+typedef struct _LoomJournal LoomJournal;
+
+/* @keep_until: of a log that exists lines up to this step stay, so that a resumed run has the
+ * log of one that never stopped; -1: begin anew. */
+LoomJournal *loom_journal_open(const char *folder, gint64 keep_until, GError **error);
+void loom_journal_close(LoomJournal *journal);
+gboolean loom_journal_write(LoomJournal *journal, const char *kind, gint64 step,
+                            const LoomField *fields, guint n_fields, GError **error);
+/* The last line of a kind; NULL: none; (transfer full). */
+char *loom_journal_latest(LoomJournal *journal, const char *kind);

@@ -1,0 +1,79 @@
+/* recipe - the part of a config that predicts with a model: what model.json keeps of it, so
+ * that `segloom predict` needs neither the config nor the loss. */
+#include "state.h"
+
+#include <json-glib/json-glib.h>
+
+/* The stage that turns an image into a prediction with @model: it reads the model and writes
+ * the slot "prediction". */
+static const LoomHop *predictor_find(const LoomRun *run, const LoomInstance *model)
+{
+    for (guint g = 0; g < run->graphs->len; g++) {
+        const LoomGraph *graph = run->graphs->pdata[g];
+
+        for (guint i = 0; i < graph->hops->len; i++) {
+            const LoomHop *hop = graph->hops->pdata[i];
+            gboolean writes = FALSE, uses = FALSE;
+
+            for (const LoomSlot *slot = hop->stage->writes; slot && slot->name; slot++)
+                writes = writes || g_str_equal(slot->name, "prediction");
+            for (const LoomParam *row = hop->stage->base.params; row && row->name; row++)
+                uses = uses
+                       || (row->type == LOOM_PARAM_MODEL
+                           && *(LoomInstance **)((char *)hop->instances[0]->self + row->offset)
+                                  == model);
+            if (writes && uses)
+                return hop;
+        }
+    }
+    return NULL;
+}
+
+static void member_add(JsonBuilder *builder, const char *name, const LoomParam *rows,
+                       const LoomNode *node)
+{
+    g_autoptr(LoomNode) full = loom_params_node(rows, node);
+    g_autofree char *text = loom_yaml_json(full);
+
+    json_builder_set_member_name(builder, name);
+    json_builder_add_value(builder, json_from_string(text, NULL));
+}
+
+char *loom_recipe(const LoomRun *run, const LoomInstance *model)
+{
+    const LoomHop *predictor = predictor_find(run, model);
+    g_autoptr(GPtrArray) chain = g_ptr_array_new();
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+
+    if (!predictor)
+        return NULL;
+    for (const LoomHop *hop = predictor; hop->parent; hop = hop->parent)
+        g_ptr_array_insert(chain, 0, (gpointer)(guintptr)hop);
+
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "models");
+    json_builder_begin_object(builder);
+    member_add(builder, model->id, model->plugin->params, loom_instance_node(model));
+    json_builder_end_object(builder);
+    json_builder_set_member_name(builder, "stages");
+    json_builder_begin_object(builder);
+    for (guint i = 0; i < chain->len; i++) {
+        const LoomHop *hop = chain->pdata[i];
+
+        member_add(builder, hop->id, hop->stage->base.params, hop->node);
+    }
+    json_builder_end_object(builder);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    return json_to_string(root, TRUE);
+}
+
+const char *loom_host_recipe(const LoomHost *host, const LoomInstance *model)
+{
+    LoomRun *run = host->run;
+    char *recipe = g_hash_table_lookup(run->recipes, model->id);
+
+    if (!recipe && (recipe = loom_recipe(run, model)))
+        g_hash_table_insert(run->recipes, g_strdup(model->id), recipe);
+    return recipe;
+}

@@ -1,0 +1,331 @@
+/* run - a config opened: everything checked and acquired, then run to its end, then released.
+ */
+#include "models.h"
+#include "state.h"
+
+#include "config/scalar.h"
+#include "data/dataset.h"
+
+#include <string.h>
+
+#define RUN_MAX_THREADS 1024
+
+/* ---- the top of the file ------------------------------------------------------------ */
+
+typedef struct {
+    gint64 segloom, seed;
+} Top;
+
+static const LoomParam top_params[] = {
+    LOOM_INT(Top, segloom, NULL, 1, 1, NULL, "version of the config's language: 1"),
+    LOOM_INT(Top, seed, "0", 0, 9007199254740992.0, NULL, "of all random numbers of the run"),
+    {0},
+};
+static const char *const top_sections[] = {"data", "backend", "models", "graphs", "run", NULL};
+
+typedef struct {
+    char *graph;
+    gint64 steps;
+} RunKeys;
+
+static const LoomParam run_params[] = {
+    LOOM_STRING(RunKeys, graph, NULL, "name of the graph to run"),
+    LOOM_INT(RunKeys, steps, "0", 0, 1e12, "steps", "0: as many as the data gives"),
+    {0},
+};
+
+static gboolean top_read(LoomRun *run, GError **error)
+{
+    Top top = {0};
+    RunKeys keys = {0};
+    const LoomNode *section = loom_node_get(run->config, "run");
+
+    if (!loom_params_fill(top_params, &top, run->config, top_sections, "config", NULL, error))
+        return FALSE;
+    run->seed = (guint64)top.seed;
+    if (!section)
+        return loom_node_fail(run->config, error,
+                              "config needs the key 'run' (run: {graph: NAME, steps: N})");
+    if (!loom_params_fill(run_params, &keys, section, NULL, "run", NULL, error)) {
+        loom_params_clear(run_params, &keys);
+        return FALSE;
+    }
+    run->graph = keys.graph;
+    run->steps = keys.steps;
+    return TRUE;
+}
+
+/* The pool has as many threads as the backend's `threads` says, 0: all cores. */
+static gboolean pool_make(LoomRun *run, GError **error)
+{
+    const LoomNode *node = loom_node_get(loom_node_get(run->config, "backend"), "threads");
+    gint64 threads = 0;
+
+    if (node && !loom_scalar_int(node, "backend: threads", &threads, error))
+        return FALSE;
+    if (threads < 0 || threads > RUN_MAX_THREADS)
+        return loom_node_fail(node, error, "backend: threads: %s is out of range, want 0 to %d",
+                              node->text, RUN_MAX_THREADS);
+    run->pool = loom_pool_new((guint)threads);
+    return TRUE;
+}
+
+/* ---- parts -------------------------------------------------------------------------- */
+
+static gboolean graphs_build(LoomRun *run, const LoomScope *scope, GError **error)
+{
+    const LoomNode *section = loom_node_get(run->config, "graphs");
+
+    if (!section || section->type != LOOM_NODE_MAPPING || !section->items->len)
+        return loom_node_fail(section ? section : run->config, error,
+                              "config needs 'graphs:', a mapping of names to graphs");
+    for (guint i = 0; i < section->items->len; i++) {
+        const char *id = ((LoomNode *)section->keys->pdata[i])->text;
+        LoomGraph *graph = loom_graph_new(id, section->items->pdata[i], scope, error);
+
+        if (!graph)
+            return FALSE;
+        g_ptr_array_add(run->graphs, graph);
+        g_hash_table_insert(run->by_graph, g_strdup(id), graph);
+    }
+    run->main = run->graph ? g_hash_table_lookup(run->by_graph, run->graph) : NULL;
+    if (run->main)
+        return TRUE;
+
+    const LoomNode *name = loom_node_get(loom_node_get(run->config, "run"), "graph");
+    g_autofree char *hint = loom_hint_among(name->text, run->by_graph);
+    return loom_node_fail(name, error, "run: graph: there is no '%s' under 'graphs:'%s",
+                          name->text, hint);
+}
+
+static gboolean graphs_check(LoomRun *run, const LoomScope *scope, GError **error)
+{
+    for (guint i = 0; i < run->graphs->len; i++)
+        if (!loom_graph_fill(run->graphs->pdata[i], scope, error)
+            || !loom_graph_check_slots(run->graphs->pdata[i], error))
+            return FALSE;
+    for (guint i = 0; i < run->graphs->len; i++)
+        if (!loom_graph_check_models(run->graphs->pdata[i], run->by_graph, error))
+            return FALSE;
+    if (run->steps && !loom_graph_counter(run->main))
+        return loom_node_fail(loom_node_get(loom_node_get(run->config, "run"), "steps"), error,
+                              "run: steps: graph '%s' has no stage that counts steps, such as "
+                              "sgd_step",
+                              run->graph);
+    return TRUE;
+}
+
+static gboolean data_blame(const LoomNode *node, GError **error)
+{
+    g_autofree char *place = loom_node_place(node);
+
+    g_prefix_error(error, "%s: data: ", place);
+    return FALSE;
+}
+
+static gboolean data_open(LoomRun *run, GError **error)
+{
+    const LoomNode *section = loom_node_get(run->config, "data");
+    const LoomNode *folder = loom_node_get(section, "dataset");
+    LoomDataOptions options = {0};
+
+    if (run->dataset || !section)
+        return TRUE;
+    if (!loom_params_fill(loom_data_params, &options, section, NULL, "data", NULL, error)) {
+        loom_params_clear(loom_data_params, &options);
+        return FALSE;
+    }
+    run->dataset = loom_dataset_open(&options, error);
+    loom_params_clear(loom_data_params, &options);
+    return run->dataset || data_blame(folder ? folder : section, error);
+}
+
+static gboolean data_check(LoomRun *run, GError **error)
+{
+    const LoomNode *section = loom_node_get(run->config, "data");
+    const LoomNode *folder = loom_node_get(section, "dataset");
+
+    if (!section || run->options.dataset)
+        return TRUE;
+    return loom_dataset_check(run->dataset, run->pool, error)
+           || data_blame(folder ? folder : section, error);
+}
+
+static gboolean backend_open(LoomRun *run, const LoomScope *scope, GError **error)
+{
+    const LoomNode *node = loom_node_get(run->config, "backend");
+    LoomHost host = {run, "backend", NULL};
+
+    if (!node)
+        return TRUE;
+    run->backend = loom_instance_new(LOOM_KIND_BACKEND, NULL, node, NULL, scope, error);
+    return run->backend && loom_instance_open(run->backend, &host, error);
+}
+
+static gboolean stages_open(LoomRun *run, GError **error)
+{
+    for (guint g = 0; g < run->graphs->len; g++) {
+        LoomGraph *graph = run->graphs->pdata[g];
+
+        for (guint i = 0; i < graph->hops->len; i++) {
+            LoomHop *hop = graph->hops->pdata[i];
+            LoomHost host = {run, hop->id, graph};
+
+            for (guint w = 0; w < hop->lane->workers; w++)
+                if (!loom_instance_open(hop->instances[w], &host, error))
+                    return FALSE;
+        }
+        if (!loom_graph_plan(graph, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean resume(LoomRun *run, GError **error)
+{
+    if (!run->options.resume || !run->folder)
+        return TRUE;
+    if (run->resumed_at < 0)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "nothing in '%s' can be resumed: graph '%s' has no checkpoint stage",
+                         run->folder, run->graph);
+    __atomic_store_n(&run->step, run->resumed_at, __ATOMIC_RELEASE);
+    return loom_graph_begin_at(run->main, run->resumed_at, error);
+}
+
+static gboolean run_open(LoomRun *run, GError **error)
+{
+    const LoomScope scope = {run->registry, run->by_model, run->by_graph};
+
+    return top_read(run, error) && graphs_build(run, &scope, error)
+           && loom_models_make(run, &scope, error) && graphs_check(run, &scope, error)
+           && pool_make(run, error) && data_open(run, error) && backend_open(run, &scope, error)
+           && loom_models_open(run, error) && stages_open(run, error) && resume(run, error)
+           && data_check(run, error)
+           && (!run->folder
+               || (run->journal = loom_journal_open(run->folder, run->resumed_at, error)));
+}
+
+/* ---- the life of a run -------------------------------------------------------------- */
+
+LoomRun *loom_run_open(LoomNode *config, const LoomRegistry *registry,
+                       const LoomRunOptions *options, GError **error)
+{
+    g_autoptr(LoomRun) run = g_new0(LoomRun, 1);
+
+    run->registry = registry;
+    run->config = config;
+    run->options = *options;
+    run->folder = options->folder ? g_canonicalize_filename(options->folder, NULL) : NULL;
+    run->dataset = options->dataset;
+    run->models = g_ptr_array_new();
+    run->graphs = g_ptr_array_new();
+    run->by_model = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    run->by_graph = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    run->recipes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    run->resumed_at = -1;
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_mutex_init(&run->recording, NULL);
+    return run_open(run, error) ? g_steal_pointer(&run) : NULL;
+}
+
+LoomRunEnd loom_run_execute(LoomRun *run, GError **error)
+{
+    const gboolean enough = run->steps && loom_run_step(run) >= run->steps;
+    const LoomFlow flow = enough ? LOOM_FLOW_OK : loom_graph_execute(run, run->main);
+
+    if (flow == LOOM_FLOW_OK)
+        return LOOM_RUN_DONE;
+    if (flow == LOOM_FLOW_STOP)
+        return LOOM_RUN_STOPPED;
+    LOOM_LOCKED(&run->lock);
+    g_propagate_error(error, g_steal_pointer(&run->error));
+    return LOOM_RUN_FAILED;
+}
+
+gboolean loom_run_stopping(LoomRun *run)
+{
+    return g_atomic_int_get(&run->stopping);
+}
+
+gboolean loom_run_failed(LoomRun *run)
+{
+    return g_atomic_int_get(&run->failed);
+}
+
+void loom_run_stop(LoomRun *run)
+{
+    g_atomic_int_set(&run->stopping, TRUE);
+    /* The lane that trains finishes its packet; what is queued for it is dropped, and a resumed
+     * run makes it again.  What it has handed down already is still written. */
+    for (LoomHop *hop = loom_graph_counter(run->main); hop; hop = hop->parent)
+        if (hop->queue)
+            loom_queue_stop(hop->lane->queue);
+}
+
+void loom_run_fail(LoomRun *run, GError *error)
+{
+    pthread_mutex_lock(&run->lock);
+    const gboolean first = !run->error && !loom_run_failed(run);
+    if (first)
+        run->error = error;
+    g_atomic_int_set(&run->failed, TRUE);
+    pthread_mutex_unlock(&run->lock);
+    if (!first)
+        g_error_free(error);
+
+    for (guint g = 0; g < run->graphs->len; g++) {
+        const LoomGraph *graph = run->graphs->pdata[g];
+
+        for (guint i = 0; i < graph->lanes->len; i++) {
+            LoomLane *lane = graph->lanes->pdata[i];
+
+            if (lane->queue)
+                loom_queue_stop(lane->queue);
+            LOOM_LOCKED(&lane->lock);
+            lane->broken = TRUE;
+            pthread_cond_broadcast(&lane->turned);
+        }
+    }
+}
+
+void loom_run_free(LoomRun *run)
+{
+    if (!run)
+        return;
+    /* In reverse order of opening: stages, models, backend. */
+    for (guint i = run->graphs->len; i > 0; i--)
+        loom_graph_free(run->graphs->pdata[i - 1]);
+    for (guint i = run->models->len; i > 0; i--)
+        loom_instance_free(run->models->pdata[i - 1]);
+    loom_instance_free(run->backend);
+    loom_dataset_free(run->dataset);
+    loom_pool_free(run->pool);
+    loom_journal_close(run->journal);
+    g_ptr_array_unref(run->graphs);
+    g_ptr_array_unref(run->models);
+    g_hash_table_unref(run->by_graph);
+    g_hash_table_unref(run->by_model);
+    g_hash_table_unref(run->recipes);
+    pthread_mutex_destroy(&run->recording);
+    pthread_mutex_destroy(&run->lock);
+    g_clear_error(&run->error);
+    g_free(run->graph);
+    g_free(run->folder);
+    g_free(run);
+}
+
+gint64 loom_run_steps(const LoomRun *run)
+{
+    return run->steps;
+}
+
+gint64 loom_run_step(const LoomRun *run)
+{
+    return __atomic_load_n(&run->step, __ATOMIC_ACQUIRE);
+}
+
+const LoomDataset *loom_run_dataset(const LoomRun *run)
+{
+    return run->dataset;
+}

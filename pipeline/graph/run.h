@@ -1,0 +1,46 @@
+/* run.h - a config from its text to its end. */
+#pragma once
+
+#include "config/yaml.h"
+#include "plugin/registry.h"
+
+#include <loom/context.h>
+
+typedef struct {
+    const char *folder;   /* what the run leaves goes here; NULL: only check, write nothing */
+    gboolean resume;      /* go on from the checkpoints in `folder` */
+    LoomDataset *dataset; /* (transfer full): instead of `data:` of the config; NULL: that */
+    /* Called for each record, from the lane that made it, one at a time; may be NULL. */
+    void (*record)(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
+                   gpointer data);
+    gpointer data;
+} LoomRunOptions;
+
+typedef enum { LOOM_RUN_FAILED, LOOM_RUN_DONE, LOOM_RUN_STOPPED } LoomRunEnd;
+
+typedef struct _LoomRun LoomRun;
+
+/* Checks the config and opens everything: backend, data, models, stages of all graphs.
+ * @config: (transfer none), must outlive the run.  NULL with the reason; LOOM_ERROR_CONFIG,
+ * _PLUGIN, _FORMAT, _SHAPE, _IO: the config or the data is wrong (exit code 2). */
+LoomRun *loom_run_open(LoomNode *config, const LoomRegistry *registry,
+                       const LoomRunOptions *options, GError **error);
+/* Runs the graph that `run:` names to its end. */
+LoomRunEnd loom_run_execute(LoomRun *run, GError **error);
+/* From any thread: end in order, as soon as the packets in hand are done. */
+void loom_run_stop(LoomRun *run);
+void loom_run_free(LoomRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomRun, loom_run_free)
+
+gint64 loom_run_steps(const LoomRun *run); /* asked for; 0: as the data gives */
+gint64 loom_run_step(const LoomRun *run);  /* done */
+char *loom_run_queues(const LoomRun *run); /* "scale 3/4, batch 4/4"; (transfer full) */
+const LoomDataset *loom_run_dataset(const LoomRun *run);
+/* Where the threads are and what flows, for people: a table; as Graphviz.  (transfer full) */
+char *loom_run_describe(const LoomRun *run);
+char *loom_run_dot(const LoomRun *run);
+/* The config as it took effect, defaults included, as YAML; (transfer full). */
+char *loom_run_config(const LoomRun *run);
+/* What the run will need: tensors of models, packets in flight at most (0: sizes unknown). */
+guint64 loom_run_model_bytes(const LoomRun *run);
+guint64 loom_run_packets(const LoomRun *run);
