@@ -1,0 +1,277 @@
+/* nifti_load - cases of the data set as packets, one a case:
+ *   packet number p is case order[p mod n] of epoch p / n, order = shuffle(seed, stage, epoch)
+ * so that which case comes when depends on nothing but its number: a run that resumes goes on
+ * where it stopped. */
+#include <loom/loom.h>
+
+#include <string.h>
+
+#define LOAD_TOLERANCE 1e-2 /* of a voxel's smallest edge: image and label on one grid */
+
+/* A case that was read; kept so that an epoch does not decompress it again. */
+typedef struct {
+    LoomTensor *image, *label; /* label NULL: the case has none */
+    LoomGeometry geometry;
+} Loaded;
+
+typedef struct {
+    int split;
+    gboolean shuffle;
+    gint64 epochs;
+    guint64 cache;
+    int nan;
+    guint64 limit;
+
+    const LoomDataset *dataset;
+    const char *id;
+    guint64 seed;
+    guint *cases; /* of the split */
+    guint n_cases;
+    gint64 n_packets; /* -1: no end */
+    gint64 *order;    /* of `epoch`, places in `cases` */
+    gint64 epoch;
+    Loaded *kept; /* n_cases, empty where not kept */
+    guint64 kept_bytes;
+} NiftiLoad;
+
+static const char *const load_splits[] = {"train", "validate", "all", NULL};
+static const char *const load_nan[] = {"refuse", "zero", NULL};
+
+static const LoomParam nifti_load_params[] = {
+    LOOM_ENUM(NiftiLoad, split, "train", load_splits, "which cases"),
+    LOOM_BOOL(NiftiLoad, shuffle, "false", "another order in each epoch"),
+    LOOM_INT(NiftiLoad, epochs, "0", 0, 1e9, NULL,
+             "times through the cases; 0: once, or as long as the run asks for steps"),
+    LOOM_BYTES(NiftiLoad, cache, "4GiB", 0, 1e15,
+               "decoded cases kept in memory up to this; 0: none"),
+    LOOM_ENUM(NiftiLoad, nan, "refuse", load_nan,
+              "what to do with voxels that are NaN or infinite"),
+    LOOM_BYTES(NiftiLoad, limit, "8GiB", 1, 1e15, "voxels of one volume, refused above"),
+    {0},
+};
+
+static const LoomSlot nifti_load_writes[] = {
+    {"image", LOOM_F32, "CDHW", 0, "intensities as stored, scaled by the header"},
+    {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "class of each voxel"},
+    {0},
+};
+
+static gboolean nifti_load_open(gpointer self, LoomHost *host, GError **error)
+{
+    NiftiLoad *load = self;
+
+    load->dataset = loom_host_dataset(host);
+    if (!load->dataset)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "the config has no 'data:', want data: {dataset: FOLDER}");
+    load->id = loom_host_id(host);
+    load->seed = loom_host_seed(host);
+    load->cases = loom_dataset_split(load->dataset, (LoomSplit)load->split, &load->n_cases);
+    if (!load->n_cases)
+        return loom_fail(error, LOOM_ERROR_CONFIG, "split '%s' of data set '%s' has no case%s",
+                         load_splits[load->split], load->dataset->name,
+                         load->split == LOOM_SPLIT_VALIDATE ? " (folds: 1 trains on all)" : "");
+    load->n_packets = (load->epochs ? load->epochs : 1) * (gint64)load->n_cases;
+    if (!load->epochs && loom_host_endless(host))
+        load->n_packets = -1;
+    load->order = g_new(gint64, load->n_cases);
+    load->epoch = -1;
+    load->kept = g_new0(Loaded, load->n_cases);
+    return TRUE;
+}
+
+static void loaded_clear(Loaded *loaded)
+{
+    g_clear_pointer(&loaded->image, loom_tensor_unref);
+    g_clear_pointer(&loaded->label, loom_tensor_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Loaded, loaded_clear)
+
+static void nifti_load_close(gpointer self)
+{
+    NiftiLoad *load = self;
+
+    for (guint i = 0; load->kept && i < load->n_cases; i++)
+        loaded_clear(&load->kept[i]);
+    g_free(load->kept);
+    g_free(load->order);
+    g_free(load->cases);
+}
+
+/* ---- reading ------------------------------------------------------------------------ */
+
+/* One channel: a volume with one value a voxel. */
+static LoomTensor *channel_read(const NiftiLoad *load, const char *path, LoomGeometry *geometry,
+                                GError **error)
+{
+    g_autoptr(LoomTensor) volume = loom_volume_read(
+        path, load->nan ? LOOM_NAN_ZERO : LOOM_NAN_REFUSE, load->limit, geometry, error);
+
+    if (volume && loom_tensor_size(volume, 'C') != 1)
+        return loom_fail_null(error, LOOM_ERROR_SHAPE,
+                              "'%s': %" G_GINT64_FORMAT " volumes in one file, want one file a "
+                              "channel",
+                              path, loom_tensor_size(volume, 'C'));
+    return g_steal_pointer(&volume);
+}
+
+/* All channels of a case, one behind the other. */
+static LoomTensor *image_read(const NiftiLoad *load, const LoomCase *one,
+                              LoomGeometry *geometry, GError **error)
+{
+    const gint64 channels = load->dataset->n_channels;
+    g_autoptr(LoomTensor) first = channel_read(load, one->images[0], geometry, error);
+    g_autoptr(LoomTensor) image = NULL;
+
+    if (!first || channels == 1)
+        return g_steal_pointer(&first);
+    const gint64 voxels = loom_tensor_count(first);
+    const gint64 *size = geometry->size;
+    image = loom_tensor_new(LOOM_F32, "CDHW", (gint64[]){channels, size[2], size[1], size[0]},
+                            error);
+    if (!image)
+        return NULL;
+    memcpy(loom_tensor_f32_mut(image), loom_tensor_f32(first), loom_tensor_bytes(first));
+    for (gint64 c = 1; c < channels; c++) {
+        LoomGeometry other;
+        g_autoptr(LoomTensor) next = channel_read(load, one->images[c], &other, error);
+
+        if (!next
+            || !loom_geometry_check(geometry, one->images[0], &other, one->images[c],
+                                    LOAD_TOLERANCE, error))
+            return NULL;
+        memcpy(loom_tensor_f32_mut(image) + c * voxels, loom_tensor_f32(next),
+               loom_tensor_bytes(next));
+    }
+    return g_steal_pointer(&image);
+}
+
+static gboolean label_read(const NiftiLoad *load, const LoomCase *one, Loaded *loaded,
+                           GError **error)
+{
+    const guint n_labels = load->dataset->n_labels;
+    LoomGeometry grid;
+
+    loaded->label = loom_volume_read_labels(one->label, load->limit, &grid, error);
+    if (!loaded->label
+        || !loom_geometry_check(&loaded->geometry, one->images[0], &grid, one->label,
+                                LOAD_TOLERANCE, error))
+        return FALSE;
+    const guint8 *label = loom_tensor_u8(loaded->label);
+    const gint64 n = n_labels ? loom_tensor_count(loaded->label) : 0;
+    for (gint64 v = 0; v < n; v++) /* losses index by it */
+        if (label[v] >= n_labels)
+            return loom_fail(error, LOOM_ERROR_FORMAT,
+                             "'%s': value %u is none of the labels 0 to %u", one->label,
+                             label[v], n_labels - 1);
+    return TRUE;
+}
+
+static gboolean case_read(const NiftiLoad *load, const LoomCase *one, Loaded *loaded,
+                          GError **error)
+{
+    loaded->image = image_read(load, one, &loaded->geometry, error);
+    if (loaded->image && (!one->label || label_read(load, one, loaded, error)))
+        return TRUE;
+    g_prefix_error(error, "case '%s': ", one->id);
+    return FALSE;
+}
+
+/* Keeps the case if it still fits: first come, first kept. */
+static void case_keep(NiftiLoad *load, guint place, const Loaded *loaded)
+{
+    const guint64 bytes = loom_tensor_bytes(loaded->image)
+                          + (loaded->label ? loom_tensor_bytes(loaded->label) : 0);
+
+    if (bytes > load->cache || load->kept_bytes > load->cache - bytes)
+        return;
+    load->kept_bytes += bytes;
+    load->kept[place] = *loaded;
+    loom_tensor_ref(loaded->image);
+    if (loaded->label)
+        loom_tensor_ref(loaded->label);
+}
+
+/* ---- packets ------------------------------------------------------------------------ */
+
+/* The place in `cases` of packet @index. */
+static guint place_of(NiftiLoad *load, gint64 index)
+{
+    const gint64 epoch = index / load->n_cases;
+
+    if (load->epoch != epoch) {
+        LoomRng rng = loom_rng(load->seed, load->id, (guint64)epoch);
+
+        for (gint64 i = 0; i < load->n_cases; i++)
+            load->order[i] = i;
+        if (load->shuffle)
+            loom_rng_shuffle(&rng, load->order, load->n_cases);
+        load->epoch = epoch;
+    }
+    return (guint)load->order[index % load->n_cases];
+}
+
+static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomContext *ctx,
+                                   GError **error)
+{
+    NiftiLoad *load = self;
+    const gint64 index = loom_context_index(ctx);
+    g_auto(Loaded) loaded = {0};
+
+    if (load->n_packets >= 0 && index >= load->n_packets)
+        return LOOM_FLOW_STOP;
+    const guint place = place_of(load, index);
+    const LoomCase *one = &load->dataset->cases[load->cases[place]];
+    const Loaded *kept = &load->kept[place];
+
+    if (kept->image) {
+        loaded = *kept;
+        loom_tensor_ref(loaded.image);
+        if (loaded.label)
+            loom_tensor_ref(loaded.label);
+    } else {
+        if (!case_read(load, one, &loaded, error))
+            return LOOM_FLOW_FAIL;
+        case_keep(load, place, &loaded);
+    }
+    *packet = loom_packet_new();
+    loom_packet_set_id(*packet, one->id);
+    loom_packet_set_geometry(*packet, &loaded.geometry);
+    loom_packet_set(*packet, "image", g_steal_pointer(&loaded.image));
+    if (loaded.label)
+        loom_packet_set(*packet, "label", g_steal_pointer(&loaded.label));
+    return LOOM_FLOW_OK;
+}
+
+/* Memory: what the cache will hold, by the headers of the first channels. */
+static gboolean nifti_load_plan(gpointer self, LoomPlan *plan, GError **error)
+{
+    const NiftiLoad *load = self;
+    const guint64 voxel_bytes = sizeof(float) * load->dataset->n_channels + 1;
+    guint64 bytes = 0;
+
+    for (guint i = 0; i < load->n_cases && bytes < load->cache; i++) {
+        const LoomCase *one = &load->dataset->cases[load->cases[i]];
+        LoomVolumeHeader header;
+
+        if (!loom_volume_read_header(one->images[0], &header, error)) {
+            g_prefix_error(error, "case '%s': ", one->id);
+            return FALSE;
+        }
+        const gint64 *size = header.geometry.size;
+        bytes += (guint64)(size[0] * size[1] * size[2]) * voxel_bytes;
+    }
+    plan->c = load->dataset->n_channels;
+    plan->bytes = MIN(bytes, load->cache);
+    return TRUE;
+}
+
+static const LoomStage nifti_load = {
+    .base = LOOM_STAGE(
+        NiftiLoad, "nifti_load", "Read the cases of the data set from NIfTI files",
+        .params = nifti_load_params, .open = nifti_load_open, .close = nifti_load_close),
+    .writes = nifti_load_writes,
+    .produce = nifti_load_produce,
+    .plan = nifti_load_plan,
+};
+LOOM_MODULE("stage_nifti_load", "0.1", &nifti_load.base);
