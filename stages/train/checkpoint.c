@@ -1,0 +1,292 @@
+/* checkpoint - the weights of a model on disk, and back from there.
+ *
+ * Every so many steps, and when a run ends or is stopped in order, it leaves in the run folder
+ *   checkpoint/MODEL.safetensors   value/NAME, moment0/NAME, moment1/NAME; step, seed, model
+ *   checkpoint/MODEL.previous.safetensors   the one before
+ *   model/MODEL.safetensors, model/model.json   what predicting needs, see checkpoint_model.h
+ * each replaced as a whole.  With --resume it loads the first, or, if that is damaged, the one
+ * before.  A run that failed saves nothing, and weights that are not finite are never saved. */
+#define G_LOG_DOMAIN "loom-checkpoint"
+#include "checkpoint_model.h"
+
+#include <loom/loom.h>
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <math.h>
+
+#define MOMENTS 2 /* of LoomWeight */
+
+typedef struct {
+    LoomInstance *model;
+    gint64 every;
+    char *path, *previous; /* NULL: only checking */
+    CheckpointModel predictor;
+    guint64 seed;
+    gint64 saved; /* step of the newest checkpoint; 0: none */
+} Checkpoint;
+
+static const LoomParam checkpoint_params[] = {
+    LOOM_MODEL_ID(Checkpoint, model, "whose weights to keep"),
+    LOOM_INT(Checkpoint, every, "100", 1, 1000000000, "steps", "between two checkpoints"),
+    {0},
+};
+
+static const LoomModel *model_of(const Checkpoint *checkpoint)
+{
+    return (const LoomModel *)checkpoint->model->plugin;
+}
+
+static const LoomInstance *device_of(const Checkpoint *checkpoint, const LoomBackend **device)
+{
+    const LoomInstance *backend = model_of(checkpoint)->backend(checkpoint->model->self);
+
+    *device = (const LoomBackend *)backend->plugin;
+    return backend;
+}
+
+/* The arrays of a weight that a checkpoint holds, by their prefixes; NULL: it has none. */
+static LoomArray *array_of(const LoomWeight *weight, guint which, const char **prefix)
+{
+    static const char *const prefixes[] = {"value", "moment0", "moment1"};
+    G_STATIC_ASSERT(G_N_ELEMENTS(prefixes) == MOMENTS + 1);
+
+    *prefix = prefixes[which];
+    return which ? weight->moment[which - 1] : weight->value;
+}
+
+/* ---- to disk ------------------------------------------------------------------------ */
+
+static gboolean array_add(const Checkpoint *checkpoint, LoomStore *store, const char *name,
+                          const LoomWeight *weight, const LoomArray *array, GError **error)
+{
+    const LoomBackend *device;
+    const LoomInstance *backend = device_of(checkpoint, &device);
+    float *x = g_new(float, (gsize)weight->count);
+    gboolean finite = TRUE;
+
+    device->array_read(backend->self, array, x);
+    for (gint64 i = 0; i < weight->count; i++)
+        finite = finite && isfinite(x[i]);
+    loom_store_add(store, name, weight->rank, weight->shape, x);
+    return finite
+           || loom_fail(error, LOOM_ERROR_NUMERIC,
+                        "'%s' of model '%s' is not finite: nothing was saved", name,
+                        checkpoint->model->id);
+}
+
+/* Returns: (transfer full): everything that goes on from here. */
+static LoomStore *gather(const Checkpoint *checkpoint, gint64 step, GError **error)
+{
+    g_autoptr(LoomStore) store = loom_store_new();
+    guint n;
+    const LoomWeight *weights = model_of(checkpoint)->weights(checkpoint->model->self, &n);
+
+    for (guint i = 0; i < n; i++)
+        for (guint which = 0; which <= MOMENTS; which++) {
+            const char *prefix;
+            const LoomArray *array = array_of(&weights[i], which, &prefix);
+            g_autofree char *name = g_strdup_printf("%s/%s", prefix, weights[i].name);
+
+            if (array && !array_add(checkpoint, store, name, &weights[i], array, error))
+                return NULL;
+        }
+    g_hash_table_insert(store->metadata, g_strdup("step"),
+                        g_strdup_printf("%" G_GINT64_FORMAT, step));
+    g_hash_table_insert(store->metadata, g_strdup("seed"),
+                        g_strdup_printf("%" G_GUINT64_FORMAT, checkpoint->seed));
+    g_hash_table_insert(store->metadata, g_strdup("model"), g_strdup(checkpoint->model->id));
+    return g_steal_pointer(&store);
+}
+
+static gboolean save(Checkpoint *checkpoint, const LoomContext *ctx, gint64 step,
+                     GError **error)
+{
+    g_autoptr(LoomStore) store = gather(checkpoint, step, error);
+
+    if (!store || !loom_store_write(store, checkpoint->path, checkpoint->previous, error)
+        || !checkpoint_model_write(&checkpoint->predictor, store, ctx, step, error))
+        return FALSE;
+    checkpoint->saved = step;
+    return TRUE;
+}
+
+static gboolean checkpoint_map(gpointer self, G_GNUC_UNUSED LoomPacket *packet,
+                               LoomContext *ctx, GError **error)
+{
+    Checkpoint *checkpoint = self;
+    const gint64 step = loom_context_step(ctx);
+
+    if (!checkpoint->path || step % checkpoint->every != 0 || step == checkpoint->saved)
+        return TRUE;
+    return save(checkpoint, ctx, step, error);
+}
+
+static gboolean checkpoint_finish(gpointer self, LoomContext *ctx, GError **error)
+{
+    Checkpoint *checkpoint = self;
+    const gint64 step = loom_context_step(ctx);
+
+    return !checkpoint->path || step == checkpoint->saved || save(checkpoint, ctx, step, error);
+}
+
+/* ---- from disk ---------------------------------------------------------------------- */
+
+static char *shape_text(guint rank, const gint64 *shape)
+{
+    GString *text = g_string_new("(");
+
+    for (guint i = 0; i < rank; i++)
+        g_string_append_printf(text, "%s%" G_GINT64_FORMAT, i ? "," : "", shape[i]);
+    g_string_append_c(text, ')');
+    return g_string_free(text, FALSE);
+}
+
+/* The tensor for an array of a weight; NULL: it is missing, or has another shape. */
+static const LoomStoredTensor *tensor_for(const LoomStore *store, const LoomWeight *weight,
+                                          const char *prefix, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("%s/%s", prefix, weight->name);
+    const LoomStoredTensor *tensor = loom_store_find(store, name);
+    gboolean same = tensor && tensor->rank == weight->rank;
+
+    if (!tensor)
+        return loom_fail_null(error, LOOM_ERROR_SHAPE,
+                              "no '%s': it was saved by another network or optimiser", name);
+    for (guint i = 0; same && i < weight->rank; i++)
+        same = tensor->shape[i] == weight->shape[i];
+    if (same)
+        return tensor;
+    g_autofree char *found = shape_text(tensor->rank, tensor->shape);
+    g_autofree char *wanted = shape_text(weight->rank, weight->shape);
+    return loom_fail_null(error, LOOM_ERROR_SHAPE, "'%s' is %s, the network wants %s", name,
+                          found, wanted);
+}
+
+static gboolean weights_load(const Checkpoint *checkpoint, const LoomStore *store,
+                             GError **error)
+{
+    const LoomBackend *device;
+    const LoomInstance *backend = device_of(checkpoint, &device);
+    guint n, found = 0;
+    LoomWeight *weights = model_of(checkpoint)->weights(checkpoint->model->self, &n);
+
+    for (guint i = 0; i < n; i++)
+        for (guint which = 0; which <= MOMENTS; which++) {
+            const char *prefix;
+            LoomArray *array = array_of(&weights[i], which, &prefix);
+            const LoomStoredTensor *tensor;
+
+            if (!array)
+                continue;
+            if (!(tensor = tensor_for(store, &weights[i], prefix, error)))
+                return FALSE;
+            device->array_write(backend->self, array, tensor->data);
+            found++;
+        }
+    if (found == store->tensors->len)
+        return TRUE;
+    return loom_fail(error, LOOM_ERROR_SHAPE,
+                     "%u tensors, the network and its optimiser want %u: was it saved with "
+                     "another optimiser?",
+                     store->tensors->len, found);
+}
+
+/* A whole number of the metadata; FALSE: missing, or none. */
+static gboolean metadata_number(const LoomStore *store, const char *key, guint64 *value,
+                                GError **error)
+{
+    const char *text = g_hash_table_lookup(store->metadata, key);
+
+    if (text && g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, value, NULL))
+        return TRUE;
+    return loom_fail(error, LOOM_ERROR_FORMAT, "no checkpoint: '%s' is %s", key,
+                     text ? text : "missing");
+}
+
+/* Puts a store that has proved to be whole into the model. */
+static gboolean restore(Checkpoint *checkpoint, const LoomStore *store, LoomHost *host,
+                        GError **error)
+{
+    guint64 step, seed;
+
+    if (!metadata_number(store, "step", &step, error)
+        || !metadata_number(store, "seed", &seed, error))
+        return FALSE;
+    if (step > G_MAXINT64)
+        return loom_fail(error, LOOM_ERROR_FORMAT, "step is %" G_GUINT64_FORMAT, step);
+    if (seed != checkpoint->seed)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "saved by a run with seed %" G_GUINT64_FORMAT
+                         ", this one has %" G_GUINT64_FORMAT,
+                         seed, checkpoint->seed);
+    if (!weights_load(checkpoint, store, error))
+        return FALSE;
+    checkpoint->saved = (gint64)step;
+    return loom_host_resumed_at(host, checkpoint->saved, error);
+}
+
+static gboolean resume(Checkpoint *checkpoint, LoomHost *host, GError **error)
+{
+    const char *path = checkpoint->path;
+    g_autoptr(GError) damage = NULL;
+    g_autoptr(LoomStore) store = NULL;
+
+    if (!g_file_test(path, G_FILE_TEST_EXISTS)
+        && !g_file_test(checkpoint->previous, G_FILE_TEST_EXISTS)) {
+        g_message("no checkpoint of model '%s' yet: it starts from the first step",
+                  checkpoint->model->id);
+        return loom_host_resumed_at(host, 0, error);
+    }
+    if (!(store = loom_store_read(path, &damage))) {
+        path = checkpoint->previous;
+        if (!(store = loom_store_read(path, error))) {
+            g_prefix_error(error, "%s; ", damage->message);
+            return FALSE;
+        }
+        g_warning("%s; going on from the checkpoint before it", damage->message);
+    }
+    if (restore(checkpoint, store, host, error))
+        return TRUE;
+    g_prefix_error(error, "'%s': ", path);
+    return FALSE;
+}
+
+static gboolean checkpoint_open(gpointer self, LoomHost *host, GError **error)
+{
+    Checkpoint *checkpoint = self;
+    const char *folder = loom_host_folder(host), *id = checkpoint->model->id;
+    g_autofree char *place = NULL, *name = NULL, *previous = NULL;
+
+    if (!folder)
+        return TRUE;
+    place = g_build_filename(folder, "checkpoint", NULL);
+    name = g_strconcat(id, ".safetensors", NULL);
+    previous = g_strconcat(id, ".previous.safetensors", NULL);
+    if (g_mkdir_with_parents(place, 0777) != 0)
+        return loom_fail(error, LOOM_ERROR_IO, "'%s': cannot make it: %s", place,
+                         g_strerror(errno));
+    checkpoint->path = g_build_filename(place, name, NULL);
+    checkpoint->previous = g_build_filename(place, previous, NULL);
+    checkpoint->seed = loom_host_seed(host);
+    return checkpoint_model_open(&checkpoint->predictor, checkpoint->model, host, error)
+           && (!loom_host_resuming(host) || resume(checkpoint, host, error));
+}
+
+static void checkpoint_close(gpointer self)
+{
+    Checkpoint *checkpoint = self;
+
+    g_free(checkpoint->path);
+    g_free(checkpoint->previous);
+    checkpoint_model_close(&checkpoint->predictor);
+}
+
+static const LoomStage checkpoint = {
+    .base = LOOM_STAGE(Checkpoint, "checkpoint", "Keep the weights of a model on disk",
+                       .params = checkpoint_params, .open = checkpoint_open,
+                       .close = checkpoint_close),
+    .map = checkpoint_map,
+    .finish = checkpoint_finish,
+};
+LOOM_MODULE("stage_checkpoint", "0.1", &checkpoint.base);

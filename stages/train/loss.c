@@ -1,0 +1,146 @@
+/* loss - how wrong the logits are, and in which direction: any loss plugin at every resolution,
+ *   L = sum_k w_k L(logits_k, label[::s, ::s, ::s]) / sum_k w_k,  w_k = 1, 1/2, 1/4, ...
+ * where s is the ratio of the grids.
+ * Source: Isensee et al. 2021 (nnU-Net), deep supervision. */
+#include "outputs.h"
+
+#include <math.h>
+
+typedef struct {
+    LoomInstance *loss;
+    const LoomDataset *dataset; /* the run's; NULL: none */
+} Loss;
+
+static const LoomParam loss_params[] = {
+    LOOM_USE(Loss, loss, NULL, "loss", "the loss to train with"),
+    {0},
+};
+
+static const LoomSlot loss_reads[] = {
+    {"logits", LOOM_F32, "NCDHW", 0, "one channel a class"},
+    {"label", LOOM_U8, "NDHW", 0, "the true class of every voxel"},
+    OUTPUT_COARSER("logits", "the same at a coarser decoder level"),
+    {0},
+};
+
+static const LoomSlot loss_writes[] = {
+    {"loss", LOOM_F64, "", 0, "the weighted mean over the resolutions"},
+    {"dlogits", LOOM_F32, "NCDHW", 0, "d loss / d logits"},
+    OUTPUT_COARSER("dlogits", "d loss / d logits of that level"),
+    {0},
+};
+
+static gboolean loss_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError **error)
+{
+    Loss *loss = self;
+
+    loss->dataset = loom_host_dataset(host);
+    return TRUE;
+}
+
+/* The network has a class for every label, and no other. */
+static gboolean loss_plan(gpointer self, LoomPlan *plan, GError **error)
+{
+    const LoomDataset *dataset = ((const Loss *)self)->dataset;
+    g_autofree char *names = NULL;
+
+    if (!dataset || !dataset->n_labels || !plan->classes || plan->classes == dataset->n_labels)
+        return TRUE;
+    names = g_strjoinv(", ", dataset->label_names);
+    return loom_fail(error, LOOM_ERROR_SHAPE,
+                     "the network has %" G_GINT64_FORMAT
+                     " classes, the data set has %u labels (%s)",
+                     plan->classes, dataset->n_labels, names);
+}
+
+/* Every s-th voxel of @label, s = label's size / logits' size along each axis.
+ * Returns: (transfer full): u8 (N,D,H,W) on the logits' grid. */
+static LoomTensor *stride_label(const LoomTensor *label, const LoomTensor *logits,
+                                GError **error)
+{
+    const gint64 *from = loom_tensor_shape(label), *to = loom_tensor_shape(logits) + 2;
+    const gint64 shape[4] = {from[0], to[0], to[1], to[2]};
+    const gint64 s[3] = {from[1] / to[0], from[2] / to[1], from[3] / to[2]};
+    const guint8 *t = loom_tensor_u8(label);
+    LoomTensor *strided;
+    guint8 *y;
+
+    if (s[0] * to[0] != from[1] || s[1] * to[1] != from[2] || s[2] * to[2] != from[3])
+        return loom_fail_null(error, LOOM_ERROR_SHAPE,
+                              "the grid of coarser logits is no whole fraction of the label's");
+    if (!(strided = loom_tensor_new(LOOM_U8, "NDHW", shape, error)))
+        return NULL;
+    y = loom_tensor_u8_mut(strided);
+    for (gint64 n = 0; n < shape[0]; n++)
+        for (gint64 d = 0; d < to[0]; d++)
+            for (gint64 h = 0; h < to[1]; h++) {
+                const guint8 *row =
+                    t + ((n * from[1] + d * s[0]) * from[2] + h * s[1]) * from[3];
+
+                for (gint64 w = 0; w < to[2]; w++)
+                    *y++ = row[w * s[2]];
+            }
+    return strided;
+}
+
+/* Adds weight * loss to @value.  Returns: (transfer full): weight * d loss / d logits. */
+static LoomTensor *eval_level(const Loss *loss, const LoomTensor *logits,
+                              const LoomTensor *label, double weight, double *value,
+                              GError **error)
+{
+    g_autoptr(LoomTensor) strided = NULL, dlogits = loom_tensor_new_like(logits, error);
+    double one = 0;
+    float *g;
+
+    if (!dlogits)
+        return NULL;
+    if (loom_tensor_count_from(logits, 'D') != loom_tensor_count_from(label, 'D')
+        && !(strided = stride_label(label, logits, error)))
+        return NULL;
+    if (!loom_loss_eval(loss->loss, logits, strided ? strided : label, &one, dlogits, error))
+        return NULL;
+    *value += weight * one;
+    g = loom_tensor_f32_mut(dlogits);
+    for (gint64 i = 0, n = loom_tensor_count(dlogits); i < n; i++)
+        g[i] *= (float)weight;
+    return g_steal_pointer(&dlogits);
+}
+
+static gboolean loss_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomContext *ctx,
+                         GError **error)
+{
+    static const char *const in[] = OUTPUT_NAMES("logits"), *const out[] =
+                                                                OUTPUT_NAMES("dlogits");
+    const Loss *loss = self;
+    const LoomTensor *label = loom_packet_need(packet, "label", error);
+    double value = 0, total = 0;
+    guint n = 0;
+
+    if (!label || !loom_packet_need(packet, in[0], error))
+        return FALSE;
+    for (; n < LOOM_MODEL_MAX_OUTPUTS && loom_packet_get(packet, in[n]); n++)
+        total += ldexp(1, -(int)n);
+    for (guint k = 0; k < n; k++) {
+        LoomTensor *dlogits = eval_level(loss, loom_packet_get(packet, in[k]), label,
+                                         ldexp(1, -(int)k) / total, &value, error);
+        if (!dlogits)
+            return FALSE;
+        loom_packet_set(packet, out[k], dlogits);
+    }
+    if (!isfinite(value))
+        return loom_fail(error, LOOM_ERROR_NUMERIC,
+                         "the loss of '%s' is %g: is the rate too high?",
+                         loom_packet_id(packet), value);
+    loom_packet_set(packet, "loss", loom_tensor_new_scalar(value));
+    return TRUE;
+}
+
+static const LoomStage loss = {
+    .base = LOOM_STAGE(Loss, "loss", "Loss and its gradient", .params = loss_params,
+                       .open = loss_open),
+    .reads = loss_reads,
+    .writes = loss_writes,
+    .map = loss_map,
+    .plan = loss_plan,
+};
+LOOM_MODULE("stage_loss", "0.1", &loss.base);

@@ -1,0 +1,289 @@
+/* The stages of a training step, one at a time: deep supervision, schedules, refusals.  Whether
+ * a whole step is right is golden/test-unet3d.c's question. */
+#include "loom_test.h"
+
+#include "graph/state.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char network[] = "backend: {use: reference}\n"
+                              "models: {net: {use: unet3d, classes: 2, features: [2, 2]}}\n";
+
+/* ---- loss --------------------------------------------------------------------------- */
+
+static LoomPacket *packet_of(LoomTensor *logits, LoomTensor *label)
+{
+    LoomPacket *packet = loom_packet_new();
+
+    loom_packet_set_id(packet, "case_007");
+    loom_packet_set(packet, "logits", logits);
+    loom_packet_set(packet, "label", label);
+    return packet;
+}
+
+/* Three levels with strides 2,2,2 and 1,2,2: weights 4/7, 2/7, 1/7; every second voxel's label,
+ * then every fourth's along H and W. */
+static void test_deep_supervision(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: loss, loss: {use: cross_entropy}}", NULL, NULL);
+    g_autoptr(LoomInstance) entropy =
+        loom_test_instance(LOOM_KIND_LOSS, "{use: cross_entropy}", NULL, NULL);
+    static const gint64 edges[3][3] = {{4, 8, 8}, {2, 4, 4}, {2, 2, 2}};
+    static const char *const in[] = {"logits", "logits_1", "logits_2"};
+    static const char *const out[] = {"dlogits", "dlogits_1", "dlogits_2"};
+    LoomTensor *label = loom_test_random_labels("NDHW", SHAPE(2, 4, 8, 8), 1, 3);
+    LoomPacket *packet = packet_of(loom_test_random("NCDHW", SHAPE(2, 3, 4, 8, 8), 2, -1, 1),
+                                   loom_tensor_ref(label));
+    double want = 0;
+    LoomTensor *gradients[3];
+
+    for (guint k = 0; k < 3; k++) {
+        const gint64 *e = edges[k];
+        const gint64 s[3] = {4 / e[0], 8 / e[1], 8 / e[2]};
+        g_autoptr(LoomTensor) strided =
+            loom_tensor_new(LOOM_U8, "NDHW", (const gint64[]){2, e[0], e[1], e[2]}, NULL);
+        double one;
+
+        if (k > 0)
+            loom_packet_set(packet, in[k],
+                            loom_test_random("NCDHW", SHAPE(2, 3, e[0], e[1], e[2]), k, -1, 1));
+        for (gint64 i = 0; i < loom_tensor_count(strided); i++) {
+            const gint64 w = i % e[2], h = i / e[2] % e[1], d = i / e[2] / e[1] % e[0];
+            const gint64 n = i / e[2] / e[1] / e[0];
+
+            loom_tensor_u8_mut(strided)[i] =
+                loom_tensor_u8(label)[((n * 4 + d * s[0]) * 8 + h * s[1]) * 8 + w * s[2]];
+        }
+        gradients[k] = loom_tensor_new_like(loom_packet_get(packet, in[k]), NULL);
+        g_assert_true(loom_loss_eval(entropy, loom_packet_get(packet, in[k]), strided, &one,
+                                     gradients[k], NULL));
+        want += one * (k == 0 ? 4 : k == 1 ? 2 : 1) / 7.0;
+    }
+    loom_tensor_unref(label);
+    g_assert_cmpint(loom_test_push(stage, packet, 0, NULL), ==, LOOM_FLOW_OK);
+    const LoomPacket *result = loom_test_out(stage)->pdata[0];
+    loom_assert_near(loom_tensor_scalar(loom_packet_get(result, "loss")), want, 1e-12);
+    for (guint k = 0; k < 3; k++) {
+        const LoomTensor *found = loom_packet_get(result, out[k]);
+        const double share = (k == 0 ? 4 : k == 1 ? 2 : 1) / 7.0;
+
+        for (gint64 i = 0; i < loom_tensor_count(found); i++) /* one rounding of float32 */
+            loom_assert_near((double)loom_tensor_f32(found)[i],
+                             share * (double)loom_tensor_f32(gradients[k])[i], 1e-8);
+        loom_tensor_unref(gradients[k]);
+    }
+}
+
+static void test_loss_refusals(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: loss, loss: {use: cross_entropy}}", NULL, NULL);
+    g_autoptr(GError) nan = NULL, grid = NULL;
+    LoomPacket *packet =
+        packet_of(loom_test_f32("NCDHW", SHAPE(1, 2, 1, 1, 2), F32(0, 0, NAN, 0)),
+                  loom_test_u8("NDHW", SHAPE(1, 1, 1, 2), U8(0, 1)));
+
+    loom_assert_failed(loom_test_push(stage, packet, 0, &nan), nan, LOOM_ERROR,
+                       LOOM_ERROR_NUMERIC, "the loss of 'case_007' is nan");
+    packet = packet_of(loom_test_random("NCDHW", SHAPE(1, 2, 4, 4, 4), 1, 0, 1),
+                       loom_test_random_labels("NDHW", SHAPE(1, 4, 4, 4), 1, 2));
+    loom_packet_set(packet, "logits_1",
+                    loom_test_random("NCDHW", SHAPE(1, 2, 3, 2, 2), 1, 0, 1));
+    loom_assert_failed(loom_test_push(stage, packet, 1, &grid), grid, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE, "no whole fraction of the label's");
+}
+
+/* ---- backward ----------------------------------------------------------------------- */
+
+static void test_no_tape(void)
+{
+    const LoomTestSetup setup = {.sections = network};
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: backward, model: net}", &setup, NULL);
+    g_autoptr(GError) error = NULL;
+    LoomPacket *packet = loom_packet_new();
+
+    loom_packet_set(packet, "dlogits",
+                    loom_test_random("NCDHW", SHAPE(1, 2, 4, 4, 4), 1, 0, 1));
+    loom_assert_failed(loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE, "the packet has no tape");
+}
+
+/* ---- steps -------------------------------------------------------------------------- */
+
+static double pushed_rate(LoomTestStage *stage, gint64 index)
+{
+    GPtrArray *out = loom_test_out(stage);
+
+    loom_test_push(stage, loom_packet_new(), index, NULL);
+    return loom_tensor_scalar(loom_packet_get(out->pdata[out->len - 1], "rate"));
+}
+
+/* rate (1 - step / steps)^power, by hand; a resumed run begins at any number. */
+static void test_schedule(void)
+{
+    const LoomTestSetup setup = {.sections = network, .run = "steps: 10"};
+    g_autoptr(LoomTestStage) poly =
+        loom_test_stage("{use: sgd_step, model: net, rate: 0.01, decay: poly}", &setup, NULL);
+    g_autoptr(LoomTestStage) square = loom_test_stage(
+        "{use: adam_step, model: net, rate: 0.5, decay: poly, power: 2}", &setup, NULL);
+    g_autoptr(LoomTestStage) constant =
+        loom_test_stage("{use: sgd_step, model: net, rate: 0.25}", &setup, NULL);
+
+    loom_assert_near(pushed_rate(poly, 0), 0.01, 1e-15);
+    loom_assert_near(pushed_rate(poly, 5), 0.0053588673126814657, 1e-15); /* 0.01 * 0.5^0.9 */
+    loom_assert_near(pushed_rate(poly, 9), 0.0012589254117941673, 1e-15); /* 0.01 * 0.1^0.9 */
+    loom_assert_near(pushed_rate(square, 5), 0.125, 1e-15);
+    loom_assert_near(pushed_rate(constant, 9), 0.25, 0);
+}
+
+static void test_poly_without_end(void)
+{
+    const LoomTestSetup setup = {.sections = network};
+    g_autoptr(GError) error = NULL;
+
+    loom_assert_failed(
+        loom_test_stage("{use: adam_step, model: net, decay: poly}", &setup, &error), error,
+        LOOM_ERROR, LOOM_ERROR_CONFIG, "decay 'poly' falls to 0 at the last step");
+}
+
+/* A gradient that is not finite fails the step, and no weight moves. */
+static void check_not_finite(const char *yaml)
+{
+    const LoomTestSetup setup = {.sections = network, .run = "steps: 10"};
+    g_autoptr(LoomTestStage) stage = loom_test_stage(yaml, &setup, NULL);
+    const LoomInstance *instance = loom_test_stage_run(stage)->models->pdata[0];
+    const LoomModel *model = (const LoomModel *)instance->plugin;
+    const LoomInstance *backend = model->backend(instance->self);
+    const LoomBackend *device = (const LoomBackend *)backend->plugin;
+    g_autoptr(GError) error = NULL;
+    LoomPacket *packet = loom_packet_new();
+    guint n;
+    LoomWeight *weight = &model->weights(instance->self, &n)[n - 1];
+    g_autofree float *gradient = g_new0(float, (gsize)weight->count);
+    g_autofree float *before = g_new0(float, (gsize)weight->count);
+    g_autofree float *after = g_new0(float, (gsize)weight->count);
+
+    gradient[weight->count - 1] = INFINITY;
+    device->array_write(backend->self, weight->grad, gradient);
+    device->array_read(backend->self, weight->value, before);
+    loom_packet_set_id(packet, "case_001+case_002");
+    loom_assert_failed(loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_NUMERIC, "the gradient of 'case_001+case_002' has norm inf");
+    device->array_read(backend->self, weight->value, after);
+    g_assert_true(memcmp(before, after, (gsize)weight->count * sizeof *before) == 0);
+}
+
+static void test_not_finite(void)
+{
+    check_not_finite("{use: sgd_step, model: net}");
+    check_not_finite("{use: adam_step, model: net}");
+}
+
+/* ---- in a graph --------------------------------------------------------------------- */
+
+/* These graphs are opened, never run. */
+static LoomFlow source_produce(G_GNUC_UNUSED gpointer self, G_GNUC_UNUSED LoomPacket **packet,
+                               G_GNUC_UNUSED LoomContext *ctx, G_GNUC_UNUSED GError **error)
+{
+    return LOOM_FLOW_STOP;
+}
+
+typedef struct {
+    gint64 edge;
+} Source;
+
+static gboolean source_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
+{
+    const Source *source = self;
+
+    plan->n = plan->c = 1;
+    plan->d = plan->h = plan->w = source->edge;
+    return TRUE;
+}
+
+static const LoomParam source_params[] = {
+    LOOM_INT(Source, edge, "4", 1, 100, "voxels", "edge of a patch"),
+    {0},
+};
+static const LoomSlot source_writes[] = {
+    {"image", LOOM_F32, "NCDHW", 0, "nothing"},
+    {"label", LOOM_U8, "NDHW", 0, "nothing"},
+    {0},
+};
+static const LoomStage source = {
+    .base = LOOM_STAGE(Source, "training_source", "Promises patches", .params = source_params),
+    .writes = source_writes,
+    .produce = source_produce,
+    .plan = source_plan,
+};
+static const LoomModule module = {LOOM_ABI_MAJOR, LOOM_ABI_MINOR, "training", "0",
+                                  (const LoomPlugin *const[]){&source.base, NULL}};
+
+static void check_graph(const char *load, const char *last, LoomDataset *dataset,
+                        LoomErrorCode code, const char *want)
+{
+    g_autofree char *text =
+        g_strdup_printf("segloom: 1\n%sgraphs:\n  train:\n"
+                        "    load: {use: training_source%s}\n"
+                        "    forward: {use: forward, from: load, model: net}\n"
+                        "    loss: {use: loss, from: forward, loss: {use: dice}}\n"
+                        "    back: {use: backward, from: loss, model: net}\n"
+                        "    step: {use: sgd_step, from: back, model: net}\n"
+                        "%srun: {graph: train, steps: 1}\n",
+                        network, load, last);
+    g_autoptr(LoomNode) config = loom_yaml_parse(text, strlen(text), "test", "/", NULL);
+    const LoomRunOptions options = {.dataset = dataset};
+    g_autoptr(LoomRun) run = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (want) {
+        loom_assert_failed(run = loom_run_open(config, loom_test_registry(), &options, &error),
+                           error, LOOM_ERROR, code, want);
+        return;
+    }
+    run = loom_run_open(config, loom_test_registry(), &options, &error);
+    g_assert_no_error(error);
+}
+
+static LoomDataset *dataset_of(const char *const *labels)
+{
+    LoomDataset *dataset = g_new0(LoomDataset, 1);
+
+    dataset->name = g_strdup("hand-made");
+    dataset->label_names = g_strdupv((char **)(guintptr)labels);
+    dataset->n_labels = g_strv_length(dataset->label_names);
+    return dataset;
+}
+
+static void test_graph(void)
+{
+    static const char *const three[] = {"background", "Anterior", "Posterior", NULL};
+    static const char *const two[] = {"background", "organ", NULL};
+
+    check_graph("", "", dataset_of(three), LOOM_ERROR_SHAPE,
+                "the network has 2 classes, the data set has 3 labels (background, Anterior, "
+                "Posterior)");
+    check_graph("", "", dataset_of(two), 0, NULL);
+    check_graph("", "", NULL, 0, NULL);
+    check_graph(", edge: 7", "", NULL, LOOM_ERROR_SHAPE,
+                "patch D 7 is not divisible by 2, nearest: 6, 8");
+    check_graph("", "    again: {use: adam_step, from: step, model: net}\n", NULL,
+                LOOM_ERROR_CONFIG, "another stage steps the model 'net' already");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_assert_true(loom_registry_add(loom_test_registry(), &module, "test-training", NULL));
+    g_test_add_func("/training/deep-supervision", test_deep_supervision);
+    g_test_add_func("/training/loss-refusals", test_loss_refusals);
+    g_test_add_func("/training/no-tape", test_no_tape);
+    g_test_add_func("/training/schedule", test_schedule);
+    g_test_add_func("/training/poly-without-end", test_poly_without_end);
+    g_test_add_func("/training/not-finite", test_not_finite);
+    g_test_add_func("/training/graph", test_graph);
+    return loom_test_run();
+}
