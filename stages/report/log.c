@@ -1,0 +1,263 @@
+/* log - how the training goes: a record every so many steps, and steps.csv with a row for each.
+ *
+ * A record "step" has the means since the last one: loss, dice (mean of the classes), dice/NAME
+ * for each class but the background; the latest rate and gradient_norm; samples_per_second and
+ * seconds_left by the clock; the fill of the queues.  Dice is that of argmax(logits) against
+ * the labels, over all voxels of the packets together.  steps.csv has no time in it: a run that
+ * was stopped and resumed writes the same file as one that was not. */
+#include "csv.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    gint64 every;
+    gboolean csv;
+    const LoomDataset *dataset; /* NULL: none */
+    char *folder;               /* NULL: only checking */
+    gboolean resuming;
+    gint64 steps;      /* of the run; 0: not known */
+    gint64 classes;    /* 0: no logits yet */
+    gint64 *voxels;    /* (classes, 3) of the packet in hand: predicted, true, both */
+    gint64 *all;       /* the same, since the last record */
+    double loss;       /* sum since the last record */
+    gint64 n, samples; /* packets and samples since the last record */
+    double rate, norm; /* of the last packet; NaN: it has none */
+    gint64 recorded;   /* time of the last record, microseconds; 0: none */
+    gint64 begun;      /* time of the first packet, at step `first` */
+    gint64 first;
+    Csv table;
+} Log;
+
+static const LoomParam log_params[] = {
+    LOOM_INT(Log, every, "10", 1, 1000000, "steps", "between two records"),
+    LOOM_BOOL(Log, csv, "true", "write steps.csv, a row for each step"),
+    {0},
+};
+
+static const LoomSlot log_reads[] = {
+    {"loss", LOOM_F64, "", 0, "of this step"},
+    {"rate", LOOM_F64, "", LOOM_SLOT_OPTIONAL, "learning rate of this step"},
+    {"gradient_norm", LOOM_F64, "", LOOM_SLOT_OPTIONAL, "before clipping"},
+    {"logits", LOOM_F32, "NCDHW", LOOM_SLOT_OPTIONAL, "for the Dice of the training patches"},
+    {"label", LOOM_U8, "NDHW", LOOM_SLOT_OPTIONAL, "true class of each voxel"},
+    {0},
+};
+
+static gboolean log_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError **error)
+{
+    Log *log = self;
+
+    log->dataset = loom_host_dataset(host);
+    log->folder = g_strdup(loom_host_folder(host));
+    log->resuming = loom_host_resuming(host);
+    log->steps = loom_host_steps(host);
+    return TRUE;
+}
+
+static void log_close(gpointer self)
+{
+    Log *log = self;
+
+    g_free(log->folder);
+    g_free(log->voxels);
+    g_free(log->all);
+    csv_close(&log->table);
+}
+
+/* "dice/Anterior", or "dice/1" where the data set has no name; (transfer full). */
+static char *dice_name(const Log *log, gint64 k)
+{
+    const LoomDataset *dataset = log->dataset;
+
+    return dataset && k < dataset->n_labels
+               ? g_strdup_printf("dice/%s", dataset->label_names[k])
+               : g_strdup_printf("dice/%" G_GINT64_FORMAT, k);
+}
+
+/* With the first packet, since the columns depend on the number of classes. */
+static gboolean log_begin(Log *log, const LoomTensor *logits, gint64 step, GError **error)
+{
+    g_autoptr(GString) header = g_string_new("step,loss,rate,gradient_norm");
+
+    if (log->begun)
+        return TRUE;
+    log->begun = g_get_monotonic_time();
+    log->recorded = log->begun;
+    log->first = step;
+    log->classes = logits ? loom_tensor_size(logits, 'C') : 0;
+    log->voxels = g_new0(gint64, 3 * (gsize)log->classes);
+    log->all = g_new0(gint64, 3 * (gsize)log->classes);
+    for (gint64 k = 1; k < log->classes; k++) {
+        g_autofree char *name = dice_name(log, k);
+
+        csv_text(header, name);
+    }
+    g_string_append_c(header, '\n');
+    return csv_open(&log->table, log->csv ? log->folder : NULL, "steps.csv", header->str,
+                    log->resuming, error);
+}
+
+/* Fills log->voxels.  Labels that are no class count nowhere: the loss has refused them. */
+static void count_voxels(Log *log, const LoomTensor *logits, const LoomTensor *label)
+{
+    const gint64 classes = log->classes, voxels = loom_tensor_count_from(logits, 'D');
+    const gint64 samples = loom_tensor_size(logits, 'N');
+    const guint8 *truth = loom_tensor_u8(label);
+
+    memset(log->voxels, 0, 3 * (gsize)classes * sizeof *log->voxels);
+    for (gint64 n = 0; n < samples; n++, truth += voxels) {
+        const float *x = loom_tensor_f32(logits) + n * classes * voxels;
+
+        for (gint64 v = 0; v < voxels; v++) {
+            gint64 best = 0;
+
+            for (gint64 k = 1; k < classes; k++)
+                if (x[k * voxels + v] > x[best * voxels + v])
+                    best = k;
+            log->voxels[3 * best]++;
+            if (truth[v] < classes)
+                log->voxels[3 * truth[v] + 1]++;
+            log->voxels[3 * best + 2] += truth[v] == best;
+        }
+    }
+    for (gint64 i = 0; i < 3 * classes; i++)
+        log->all[i] += log->voxels[i];
+}
+
+/* @counts: predicted, true, both.  NaN: the class is in neither. */
+static double dice_of(const gint64 counts[3])
+{
+    return counts[0] + counts[1] ? 2.0 * (double)counts[2] / (double)(counts[0] + counts[1])
+                                 : NAN;
+}
+
+static double scalar_of(const LoomPacket *packet, const char *slot)
+{
+    const LoomTensor *tensor = loom_packet_get(packet, slot);
+
+    return tensor ? loom_tensor_scalar(tensor) : NAN;
+}
+
+static gboolean log_row(Log *log, double loss, gint64 step, GError **error)
+{
+    g_autoptr(GString) row = g_string_new(NULL);
+
+    g_string_append_printf(row, "%" G_GINT64_FORMAT, step);
+    csv_number(row, loss);
+    csv_number(row, log->rate);
+    csv_number(row, log->norm);
+    for (gint64 k = 1; k < log->classes; k++)
+        csv_number(row, dice_of(log->voxels + 3 * k));
+    g_string_append_c(row, '\n');
+    return csv_append(&log->table, step, row->str, error);
+}
+
+static void field_add(GArray *fields, GPtrArray *texts, const char *name, double value,
+                      char *text)
+{
+    const LoomField field = {g_intern_string(name), value, text};
+
+    if (text)
+        g_ptr_array_add(texts, text);
+    if (text || !isnan(value)) /* NaN: a slot that is not there, a class in neither */
+        g_array_append_val(fields, field);
+}
+
+static void dice_add(const Log *log, GArray *fields)
+{
+    double sum = 0;
+    gint64 n = 0;
+
+    for (gint64 k = 1; k < log->classes; k++) {
+        const double dice = dice_of(log->all + 3 * k);
+
+        sum += isnan(dice) ? 0 : dice;
+        n += !isnan(dice);
+    }
+    field_add(fields, NULL, "dice", n ? sum / (double)n : NAN, NULL);
+    for (gint64 k = 1; k < log->classes; k++) {
+        g_autofree char *name = dice_name(log, k);
+
+        field_add(fields, NULL, name, dice_of(log->all + 3 * k), NULL);
+    }
+}
+
+/* How fast it goes, from the end of the first packet on. */
+static void speed_add(Log *log, GArray *fields, gint64 step)
+{
+    const gint64 now = g_get_monotonic_time(); /* microseconds */
+    const double seconds = (double)MAX(now - log->recorded, 1) * 1e-6;
+    const gint64 done = step - log->first;
+
+    if (log->samples)
+        field_add(fields, NULL, "samples_per_second", (double)log->samples / seconds, NULL);
+    if (log->steps && done > 0)
+        field_add(fields, NULL, "seconds_left",
+                  (double)(now - log->begun) * 1e-6 / (double)done
+                      * (double)(log->steps - step),
+                  NULL);
+    log->recorded = now;
+}
+
+static void log_record(Log *log, LoomContext *ctx, gint64 step)
+{
+    g_autoptr(GArray) fields = g_array_new(FALSE, FALSE, sizeof(LoomField));
+    g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+
+    field_add(fields, texts, "loss", log->loss / (double)log->n, NULL);
+    dice_add(log, fields);
+    field_add(fields, texts, "rate", log->rate, NULL);
+    field_add(fields, texts, "gradient_norm", log->norm, NULL);
+    speed_add(log, fields, step);
+    field_add(fields, texts, "queues", 0, loom_context_queues(ctx));
+    loom_context_record(ctx, "step", &g_array_index(fields, LoomField, 0), fields->len);
+    log->loss = 0;
+    log->n = log->samples = 0;
+    if (log->classes)
+        memset(log->all, 0, 3 * (gsize)log->classes * sizeof *log->all);
+}
+
+static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GError **error)
+{
+    Log *log = self;
+    const LoomTensor *label = loom_packet_get(packet, "label");
+    const LoomTensor *logits = label ? loom_packet_get(packet, "logits") : NULL;
+    const double loss = scalar_of(packet, "loss");
+    const gint64 step = loom_context_step(ctx);
+
+    if (!log_begin(log, logits, step, error))
+        return FALSE;
+    if (logits)
+        count_voxels(log, logits, label);
+    log->loss += loss;
+    log->n++;
+    if (step > log->first) /* the clock began to run at the end of the first packet */
+        log->samples += label ? loom_tensor_size(label, 'N') : 1;
+    log->rate = scalar_of(packet, "rate");
+    log->norm = scalar_of(packet, "gradient_norm");
+    if (!log_row(log, loss, step, error))
+        return FALSE;
+    if (step % log->every == 0)
+        log_record(log, ctx, step);
+    return TRUE;
+}
+
+/* What has gathered since the last record. */
+static gboolean log_finish(gpointer self, LoomContext *ctx, G_GNUC_UNUSED GError **error)
+{
+    Log *log = self;
+
+    if (log->n)
+        log_record(log, ctx, loom_context_step(ctx));
+    return TRUE;
+}
+
+static const LoomStage log_stage = {
+    .base = LOOM_STAGE(Log, "log", "Record how the training goes", .params = log_params,
+                       .open = log_open, .close = log_close),
+    .reads = log_reads,
+    .map = log_map,
+    .finish = log_finish,
+};
+LOOM_MODULE("stage_log", "0.1", &log_stage.base);

@@ -1,0 +1,276 @@
+/* metrics - any metric plugins over the cases of a graph; at the end of the data one record and
+ * the rows of metrics.csv.
+ *
+ * A record "metrics" has for each reading r of a plugin:
+ *   r         mean of the classes' means, background left out
+ *   r/NAME    mean over the cases of class NAME, as the data set calls it, else its number
+ * and "cases".  Undefined values (NaN) are left out of every mean; a mean over nothing is null.
+ * A run that was stopped before the end of the data records nothing: half a mean misleads. */
+#include "csv.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    LoomInstances metrics;
+    gboolean csv;
+    const LoomDataset *dataset; /* NULL: none */
+    gint64 classes;             /* 0: not known */
+    guint n_readings;           /* of all plugins */
+    const char **readings;      /* n_readings names */
+    double *sums;               /* (classes, n_readings), with those of class 0 unused */
+    gint64 *counts;             /* the same */
+    gint64 cases;
+    GString *rows; /* of this run of the graph */
+    Csv table;
+} Metrics;
+
+static const LoomParam metrics_params[] = {
+    LOOM_USES(Metrics, metrics, "[{use: overlap}]", "metric", "what to measure"),
+    LOOM_BOOL(Metrics, csv, "true", "write metrics.csv, a row for each case and class"),
+    {0},
+};
+
+static const LoomSlot metrics_slots[] = {
+    {"prediction", LOOM_U8, "DHW", 0, "predicted class of each voxel"},
+    {"label", LOOM_U8, "DHW", 0, "true class of each voxel"},
+    {0},
+};
+
+static const LoomMetric *metric_at(const Metrics *metrics, guint i)
+{
+    return (const LoomMetric *)metrics->metrics.v[i]->plugin;
+}
+
+static gboolean readings_gather(Metrics *metrics, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (guint i = 0; i < metrics->metrics.n; i++)
+        for (const LoomReading *reading = metric_at(metrics, i)->readings; reading->name;
+             reading++) {
+            if (g_ptr_array_find_with_equal_func(names, reading->name, g_str_equal, NULL))
+                return loom_fail(error, LOOM_ERROR_CONFIG,
+                                 "two metrics have a reading '%s', want each only once",
+                                 reading->name);
+            g_ptr_array_add(names, (gpointer)(guintptr)reading->name);
+        }
+    if (!names->len)
+        return loom_fail(error, LOOM_ERROR_CONFIG, "metrics is empty, want at least one");
+    metrics->n_readings = names->len;
+    metrics->readings = (gpointer)g_ptr_array_free(g_steal_pointer(&names), FALSE);
+    return TRUE;
+}
+
+static gboolean metrics_open(gpointer self, LoomHost *host, GError **error)
+{
+    Metrics *metrics = self;
+    g_autoptr(GString) header = g_string_new("step,case,class,label");
+
+    metrics->dataset = loom_host_dataset(host);
+    metrics->classes = metrics->dataset ? metrics->dataset->n_labels : 0;
+    metrics->rows = g_string_new(NULL);
+    if (!readings_gather(metrics, error))
+        return FALSE;
+    for (guint i = 0; i < metrics->n_readings; i++)
+        csv_text(header, metrics->readings[i]);
+    g_string_append_c(header, '\n');
+    return csv_open(&metrics->table, metrics->csv ? loom_host_folder(host) : NULL,
+                    "metrics.csv", header->str, loom_host_resuming(host), error);
+}
+
+static void metrics_close(gpointer self)
+{
+    Metrics *metrics = self;
+
+    g_free(metrics->readings);
+    g_free(metrics->sums);
+    g_free(metrics->counts);
+    if (metrics->rows)
+        g_string_free(metrics->rows, TRUE);
+    csv_close(&metrics->table);
+}
+
+/* The model's classes, where there is a model; else those of the data set. */
+static gboolean metrics_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
+{
+    Metrics *metrics = self;
+
+    if (plan->classes)
+        metrics->classes = plan->classes;
+    return TRUE;
+}
+
+static gboolean metrics_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx, GError **error)
+{
+    Metrics *metrics = self;
+    const gsize n = (gsize)metrics->classes * metrics->n_readings;
+
+    if (metrics->classes < 2)
+        return loom_fail(
+            error, LOOM_ERROR_CONFIG,
+            "the number of classes is not known: want a model before it, or a data "
+            "set with labels");
+    g_free(metrics->sums);
+    g_free(metrics->counts);
+    metrics->sums = g_new0(double, n);
+    metrics->counts = g_new0(gint64, n);
+    metrics->cases = 0;
+    g_string_truncate(metrics->rows, 0);
+    return TRUE;
+}
+
+/* "Anterior", or "1" where the data set has no name for class @k; (transfer full). */
+static char *class_name(const Metrics *metrics, gint64 k)
+{
+    const LoomDataset *dataset = metrics->dataset;
+
+    return dataset && k < dataset->n_labels ? g_strdup(dataset->label_names[k])
+                                            : g_strdup_printf("%" G_GINT64_FORMAT, k);
+}
+
+static gboolean classes_check(const LoomTensor *tensor, const char *slot, gint64 classes,
+                              GError **error)
+{
+    const guint8 *x = loom_tensor_u8(tensor);
+    guint8 most = 0;
+
+    for (gint64 v = 0; v < loom_tensor_count(tensor); v++)
+        most = MAX(most, x[v]);
+    return most < classes
+           || loom_fail(error, LOOM_ERROR_SHAPE,
+                        "'%s' has class %u, want classes below %" G_GINT64_FORMAT, slot, most,
+                        classes);
+}
+
+/* Fills @values, (classes, n_readings), from every plugin. */
+static gboolean case_measure(const Metrics *metrics, const LoomMetricInput *input,
+                             double *values, GError **error)
+{
+    g_autofree double *part = g_new(double, (gsize)input->classes * metrics->n_readings);
+    guint first = 0;
+
+    for (guint i = 0; i < metrics->metrics.n; i++) {
+        const LoomMetric *metric = metric_at(metrics, i);
+        guint n = 0;
+
+        while (metric->readings[n].name)
+            n++;
+        if (!metric->measure(metrics->metrics.v[i]->self, input, part, error)) {
+            g_prefix_error(error, "metric '%s': ", metric->base.name);
+            return FALSE;
+        }
+        for (gint64 k = 1; k < input->classes; k++)
+            memcpy(values + k * metrics->n_readings + first, part + (k - 1) * n,
+                   n * sizeof *part);
+        first += n;
+    }
+    return TRUE;
+}
+
+static void case_count(Metrics *metrics, const char *id, gint64 step, const double *values)
+{
+    for (gint64 k = 1; k < metrics->classes; k++) {
+        g_autofree char *name = class_name(metrics, k);
+
+        g_string_append_printf(metrics->rows, "%" G_GINT64_FORMAT, step);
+        csv_text(metrics->rows, id);
+        g_string_append_printf(metrics->rows, ",%" G_GINT64_FORMAT, k);
+        csv_text(metrics->rows, name);
+        for (guint r = 0; r < metrics->n_readings; r++) {
+            const gsize at = (gsize)k * metrics->n_readings + r;
+
+            csv_number(metrics->rows, values[at]);
+            if (!isnan(values[at])) {
+                metrics->sums[at] += values[at];
+                metrics->counts[at]++;
+            }
+        }
+        g_string_append_c(metrics->rows, '\n');
+    }
+    metrics->cases++;
+}
+
+static gboolean metrics_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GError **error)
+{
+    Metrics *metrics = self;
+    const LoomGeometry *geometry = loom_packet_geometry(packet);
+    const LoomMetricInput input = {
+        .prediction = loom_packet_get(packet, "prediction"),
+        .truth = loom_packet_get(packet, "label"),
+        .classes = metrics->classes,
+        /* the file's k, j, i are D, H, W */
+        .spacing_mm = {geometry ? geometry->spacing_mm[2] : 0,
+                       geometry ? geometry->spacing_mm[1] : 0,
+                       geometry ? geometry->spacing_mm[0] : 0},
+    };
+    g_autofree double *values = g_new(double, (gsize)metrics->classes * metrics->n_readings);
+
+    if (!geometry)
+        return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
+    if (!classes_check(input.prediction, "prediction", metrics->classes, error)
+        || !classes_check(input.truth, "label", metrics->classes, error)
+        || !case_measure(metrics, &input, values, error))
+        return FALSE;
+    case_count(metrics, loom_packet_id(packet), loom_context_step(ctx), values);
+    return TRUE;
+}
+
+/* Mean of a class over its cases; class 0: mean of the other classes' means. */
+static double mean_of(const Metrics *metrics, gint64 k, guint reading)
+{
+    const gsize at = (gsize)k * metrics->n_readings + reading;
+    double sum = 0;
+    gint64 n = 0;
+
+    if (k > 0)
+        return metrics->counts[at] ? metrics->sums[at] / (double)metrics->counts[at] : NAN;
+    for (gint64 other = 1; other < metrics->classes; other++) {
+        const double mean = mean_of(metrics, other, reading);
+
+        if (!isnan(mean)) {
+            sum += mean;
+            n++;
+        }
+    }
+    return n ? sum / (double)n : NAN;
+}
+
+static LoomFlow metrics_flush(gpointer self, LoomContext *ctx, GError **error)
+{
+    Metrics *metrics = self;
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) fields = g_array_new(FALSE, FALSE, sizeof(LoomField));
+    LoomField field = {.name = "cases", .value = (double)metrics->cases};
+
+    if (metrics->cases == 0) {
+        loom_fail(error, LOOM_ERROR_NUMERIC, "no case arrived, so there is no mean");
+        return LOOM_FLOW_FAIL;
+    }
+    g_array_append_val(fields, field);
+    for (guint r = 0; r < metrics->n_readings; r++)
+        for (gint64 k = 0; k < metrics->classes; k++) {
+            g_autofree char *name = k ? class_name(metrics, k) : NULL;
+            char *full = k ? g_strdup_printf("%s/%s", metrics->readings[r], name)
+                           : g_strdup(metrics->readings[r]);
+
+            g_ptr_array_add(names, full);
+            field = (LoomField){.name = full, .value = mean_of(metrics, k, r)};
+            g_array_append_val(fields, field);
+        }
+    if (!csv_append(&metrics->table, loom_context_step(ctx), metrics->rows->str, error))
+        return LOOM_FLOW_FAIL;
+    loom_context_record(ctx, "metrics", &g_array_index(fields, LoomField, 0), fields->len);
+    return LOOM_FLOW_OK;
+}
+
+static const LoomStage metrics = {
+    .base = LOOM_STAGE(Metrics, "metrics", "Measure predictions against labels",
+                       .params = metrics_params, .open = metrics_open, .close = metrics_close),
+    .reads = metrics_slots,
+    .map = metrics_map,
+    .start = metrics_start,
+    .flush = metrics_flush,
+    .plan = metrics_plan,
+};
+LOOM_MODULE("stage_metrics", "0.1", &metrics.base);
