@@ -1,0 +1,457 @@
+/* The command line as a person types it: what it prints, where, and how it ends. */
+#include "loom_test.h"
+#include "phantom_set.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+typedef struct {
+    char *out, *err;
+    int code; /* -1: a signal ended it */
+} Said;
+
+static void said_clear(Said *said)
+{
+    g_free(said->out);
+    g_free(said->err);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Said, said_clear)
+
+/* The binary that was built with this test. */
+static char *binary(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *folder = g_path_get_dirname(self);
+
+    return g_build_filename(folder, "segloom", NULL);
+}
+
+/* segloom @line, in @folder (NULL: here); words are split as a shell does. */
+static Said type(const char *folder, const char *line)
+{
+    g_autofree char *program = binary();
+    g_autofree char *quoted = g_shell_quote(program);
+    g_autofree char *command = g_strdup_printf("%s %s", quoted, line);
+    g_auto(GStrv) argv = NULL;
+    g_autoptr(GError) error = NULL;
+    Said said = {0};
+    int status;
+
+    g_assert_true(g_shell_parse_argv(command, NULL, &argv, &error));
+    g_spawn_sync(folder, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &said.out, &said.err, &status,
+                 &error);
+    g_assert_no_error(error);
+    said.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    g_test_message("segloom %s: %d\n%s%s", line, said.code, said.out, said.err);
+    return said;
+}
+
+static void assert_in(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        g_error("'%s' is not in:\n%s", part, text);
+}
+
+/* The command fails with @code and this on stderr, and its first words are the program's name.
+ */
+static void assert_refused(const char *folder, const char *line, int code, const char *part)
+{
+    g_auto(Said) said = type(folder, line);
+
+    g_assert_cmpint(said.code, ==, code);
+    g_assert_true(g_str_has_prefix(said.err, "segloom: "));
+    assert_in(said.err, part);
+}
+
+/* The command does what it says and exits with 0. */
+static void assert_done(const char *folder, const char *line)
+{
+    g_auto(Said) said = type(folder, line);
+
+    g_assert_cmpint(said.code, ==, 0);
+}
+
+/* ---- help --------------------------------------------------------------------------- */
+
+static void assert_narrow(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (char **line = lines; *line; line++)
+        if (g_utf8_strlen(*line, -1) > 80)
+            g_error("wider than 80 columns: %s", *line);
+}
+
+static void test_help(void)
+{
+    static const char *const commands[] = {"run",  "check",    "graph",   "inspect", "predict",
+                                           "info", "evaluate", "phantom", "doctor",  NULL};
+    g_auto(Said) top = type(NULL, "--help");
+
+    g_assert_cmpint(top.code, ==, 0);
+    assert_narrow(top.out);
+    for (const char *const *name = commands; *name; name++) {
+        g_autofree char *line = g_strdup_printf("%s --help", *name);
+        g_autofree char *example = g_strdup_printf("Example:\n  segloom %s", *name);
+        g_auto(Said) said = type(NULL, line);
+
+        assert_in(top.out, *name);
+        g_assert_cmpint(said.code, ==, 0);
+        assert_narrow(said.out);
+        assert_in(said.out, example);
+    }
+}
+
+static void test_usage(void)
+{
+    assert_refused(NULL, "rum", 2, "there is no command 'rum', did you mean 'run'?");
+    assert_refused(NULL, "run", 2, "wants CONFIG");
+    assert_refused(NULL, "run a b", 2, "found 'b' as well");
+    assert_refused(NULL, "run --sett a=b c", 2, "did you mean '--set'?");
+    assert_refused(NULL, "run /nowhere.yaml", 2, "/nowhere.yaml");
+    assert_refused(NULL, "run --resume --force x", 2, "exclude each other");
+    assert_refused(NULL, "predict model image", 2, "-o OUT");
+    assert_refused(NULL, "inspect stag", 2, "did you mean 'stage'?");
+    assert_refused(NULL, "inspect stage crob", 2, "did you mean 'crop'?");
+    assert_refused(NULL, "phantom x --kind kit", 2, "did you mean 'kits'?");
+    assert_refused(NULL, "phantom x --size 9,9", 2, "want D,H,W");
+    assert_refused(NULL, "doctor x", 2, "wants no arguments");
+}
+
+/* ---- inspect, doctor ---------------------------------------------------------------- */
+
+static void test_inspect(void)
+{
+    g_auto(Said) kinds = type(NULL, "inspect");
+    g_auto(Said) crop = type(NULL, "inspect stage crop");
+    g_auto(Said) yaml = type(NULL, "inspect stage window --yaml");
+    g_auto(Said) markdown = type(NULL, "inspect loss dice --markdown");
+
+    assert_in(kinds.out, "\nbackend\n");
+    assert_in(kinds.out, "  unet3d ");
+    assert_in(crop.out, "stage_crop.so");
+    assert_in(crop.out, "reads   image");
+    assert_in(crop.out, "required");
+    assert_narrow(crop.out);
+    assert_in(markdown.out, "| `smooth` |");
+    /* the skeleton is YAML, and its defaults are the plugin's */
+    g_autoptr(GError) error = NULL;
+    g_autoptr(LoomNode) node = loom_yaml_parse(yaml.out, strlen(yaml.out), "x", "/", &error);
+    g_assert_no_error(error);
+    const LoomNode *window = loom_node_get(node, "window");
+    g_assert_cmpstr(loom_node_get(window, "use")->text, ==, "window");
+    g_assert_cmpstr(loom_node_get(window, "low")->text, ==, "-1000");
+}
+
+static void test_doctor(void)
+{
+    g_auto(Said) said = type(NULL, "doctor");
+
+    g_assert_cmpint(said.code, ==, 0);
+    assert_in(said.out, "processors");
+    assert_in(said.out, "0 refused");
+    assert_in(said.out, "nothing is wrong");
+}
+
+/* A file that is no module is named, and the rest is still looked at. */
+static void test_doctor_refused(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autofree char *path = g_build_filename(folder, "loss_broken.so", NULL);
+    g_autofree char *line = g_strdup_printf("doctor --modules %s", folder);
+
+    g_assert_true(g_file_set_contents(path, "no ELF", -1, NULL));
+    g_auto(Said) said = type(NULL, line);
+    g_assert_cmpint(said.code, ==, 1);
+    assert_in(said.out, "loss_broken.so");
+    assert_in(said.out, "1 refused");
+    loom_test_folder_remove(folder);
+}
+
+/* ---- phantom, info, evaluate -------------------------------------------------------- */
+
+/* The tumour of every case is there, and below 1 % of the volume; both kidneys are below 5 %.
+ */
+static void test_phantom_kits(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_auto(Said) said = type(folder, "phantom k --cases 4 --size 32,48,60 --seed 11");
+
+    g_assert_cmpint(said.code, ==, 0);
+    assert_in(said.out, "4 cases of 32x48x60");
+    for (int i = 1; i <= 4; i++) {
+        g_autofree char *path = g_strdup_printf("%s/k/labelsTr/kits_%03d.nii.gz", folder, i);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(LoomTensor) label = loom_volume_read_labels(path, 0, NULL, &error);
+        gint64 counts[256] = {0};
+
+        g_assert_no_error(error);
+        const gint64 voxels = loom_tensor_count(label);
+        for (gint64 v = 0; v < voxels; v++)
+            counts[loom_tensor_u8(label)[v]]++;
+        g_assert_cmpint(counts[2], >, 0);
+        g_assert_cmpint(100 * counts[2], <, voxels);
+        g_assert_cmpint(counts[1], >, counts[2]);
+        g_assert_cmpint(20 * counts[1], <, voxels);
+        g_assert_cmpint(counts[0] + counts[1] + counts[2], ==, voxels);
+    }
+    assert_refused(folder, "phantom k", 2, "holds a data set already");
+    loom_test_folder_remove(folder);
+}
+
+/* Same seed, same bytes; another seed, others. */
+static void test_phantom_seed(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    char *texts[3] = {NULL};
+    gsize lengths[3];
+
+    assert_done(folder, "phantom a --kind spheres --cases 1 --seed 5");
+    assert_done(folder, "phantom b --kind spheres --cases 1 --seed 5");
+    assert_done(folder, "phantom c --kind spheres --cases 1 --seed 6");
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *path =
+            g_strdup_printf("%s/%c/imagesTr/spheres_001_0000.nii.gz", folder, 'a' + i);
+        g_assert_true(g_file_get_contents(path, &texts[i], &lengths[i], NULL));
+    }
+    g_assert_true(lengths[0] == lengths[1] && !memcmp(texts[0], texts[1], lengths[0]));
+    g_assert_true(lengths[0] != lengths[2] || memcmp(texts[0], texts[2], lengths[0]));
+    for (int i = 0; i < 3; i++)
+        g_free(texts[i]);
+    loom_test_folder_remove(folder);
+}
+
+static void test_phantom_brats(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_auto(Said) made = type(folder, "phantom b --kind brats --cases 1 --size 45,54,45");
+    g_auto(Said) info = type(folder, "info b/imagesTr/brats_001_0000.nii.gz "
+                                     "b/imagesTr/brats_001_0001.nii.gz --json");
+    g_auto(GStrv) lines = g_strsplit(info.out, "\n", -1);
+
+    g_assert_cmpint(made.code, ==, 0);
+    g_assert_cmpint(info.code, ==, 0);
+    g_assert_cmpuint(g_strv_length(lines), ==, 3); /* one object a line, and the end */
+    assert_in(lines[0], "\"spacing_mm\"");
+    g_assert_cmpstr(lines[0], !=, lines[1]);
+    assert_refused(folder, "info b/dataset.json", 2, "dataset.json");
+    loom_test_folder_remove(folder);
+}
+
+/* Truth against itself: every Dice is 1, every volume error 0. */
+static void test_evaluate_itself(void)
+{
+    g_autofree char *folder = loom_test_folder();
+
+    assert_done(folder, "phantom s --kind spheres --cases 3 --size 16,16,16");
+    g_auto(Said) csv = type(folder, "evaluate s/labelsTr s/labelsTr --metric overlap --csv");
+    g_auto(Said) table = type(folder, "evaluate s/labelsTr s/labelsTr");
+
+    g_assert_cmpint(csv.code, ==, 0);
+    g_assert_cmpstr(csv.out, ==,
+                    "case,label,class,dice,iou,precision,recall,specificity,volume_error\n"
+                    "spheres_001,1,sphere,1,1,1,1,1,0\nspheres_002,1,sphere,1,1,1,1,1,0\n"
+                    "spheres_003,1,sphere,1,1,1,1,1,0\n");
+    g_assert_cmpint(table.code, ==, 0);
+    assert_in(table.out, "mean        sphere   1.0000");
+    g_assert_cmpstr(table.err, ==, "");
+    loom_test_folder_remove(folder);
+}
+
+static void test_evaluate_pairs(void)
+{
+    g_autofree char *folder = loom_test_folder();
+
+    assert_done(folder, "phantom a --kind spheres --cases 2 --size 16,16,16");
+    assert_done(folder, "phantom b --kind spheres --cases 1 --size 16,16,16");
+    assert_done(folder, "phantom c --kind spheres --cases 1 --size 16,16,20");
+    assert_refused(folder, "evaluate a/labelsTr b/labelsTr", 2,
+                   "'a/labelsTr/spheres_002.nii.gz' has no prediction");
+    g_auto(Said) common = type(folder, "evaluate a/labelsTr b/labelsTr --common --json");
+    g_assert_cmpint(common.code, ==, 0);
+    assert_in(common.out, "\"spheres_001\"");
+    assert_refused(folder, "evaluate b/labelsTr c/labelsTr", 2,
+                   "c/labelsTr/spheres_001.nii.gz");
+    assert_refused(folder, "evaluate a/labelsTr b", 2, "holds no NIfTI file");
+    assert_refused(folder, "evaluate a b --metric overlaq", 2, "did you mean 'overlap'?");
+    loom_test_folder_remove(folder);
+}
+
+/* ---- run, predict ------------------------------------------------------------------- */
+
+/* A smaller smoke.yaml on data of its own; @change replaces one text by another. */
+static void config_make(const char *folder, const char *name, const char *from, const char *to)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents("configs/smoke.yaml", &text, NULL, NULL));
+    g_autoptr(GString) config = g_string_new(text);
+    g_string_replace(config, "../data/spheres", "s", 0);
+    g_string_replace(config, "[24, 24, 24]", "[8, 8, 8]", 0);
+    g_string_replace(config, "[8, 16]", "[4, 8]", 0);
+    g_string_replace(config, "every: 60", "every: 4", 0);
+    g_string_replace(config, "every: 30", "every: 2", 0);
+    g_string_replace(config, "steps: 120", "steps: 8", 0);
+    if (from)
+        g_assert_cmpuint(g_string_replace(config, from, to, 1), ==, 1);
+    g_assert_true(g_file_set_contents(path, config->str, -1, NULL));
+}
+
+static char *small_set(void)
+{
+    char *folder = loom_test_folder();
+
+    assert_done(folder, "phantom s --kind spheres --cases 5 --size 16,16,16");
+    config_make(folder, "c.yaml", NULL, NULL);
+    return folder;
+}
+
+static void assert_made(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+
+    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        g_error("'%s' was not made", path);
+}
+
+static void test_check(void)
+{
+    g_autofree char *folder = small_set();
+    g_auto(Said) good = type(folder, "check c.yaml");
+    g_auto(Said) json = type(folder, "check c.yaml --json");
+    g_auto(Said) dot = type(folder, "graph c.yaml --dot");
+
+    g_assert_cmpint(good.code, ==, 0);
+    assert_in(good.out, "5 cases, 4 train, 1 validate");
+    assert_in(good.out, "no problem found");
+    assert_in(json.out, "\"problems\":[]");
+    assert_in(dot.out, "digraph");
+    config_make(folder, "typo.yaml", "foreground:", "foregrund:");
+    assert_refused(folder, "check typo.yaml", 2, "typo.yaml:16:56: ");
+    assert_refused(folder, "run typo.yaml", 2, "did you mean 'foreground'?");
+    assert_refused(folder, "check c.yaml --set data.dataset=nowhere", 2, "nowhere");
+    assert_refused(folder, "check c.yaml --set run.stebs=3", 2, "--set:");
+    g_autofree char *runs = g_build_filename(folder, "runs", "typo", NULL);
+    g_assert_false(g_file_test(runs, G_FILE_TEST_EXISTS)); /* nothing is left of it */
+    loom_test_folder_remove(folder);
+}
+
+static void test_run_predict(void)
+{
+    static const char *const left[] = {"config.yaml", "manifest.json",    "log.jsonl",
+                                       "metrics.csv", "model/model.json", NULL};
+    g_autofree char *folder = small_set();
+    g_autofree char *run = g_build_filename(folder, "runs", "c", NULL);
+    g_auto(Said) ran = type(folder, "run c.yaml");
+
+    g_assert_cmpint(ran.code, ==, 0);
+    assert_in(ran.out, "done: 8 steps");
+    assert_in(ran.err, "step 8/8  loss ");
+    assert_in(ran.err, "metrics after step 8: ");
+    for (const char *const *name = left; *name; name++)
+        assert_made(run, *name);
+    assert_refused(folder, "run c.yaml", 2, "--resume");
+    g_auto(Said) again = type(folder, "run runs/c/config.yaml -o again"); /* what took effect */
+    g_assert_cmpint(again.code, ==, 0);
+
+    g_auto(Said) predicted = type(folder, "predict runs/c s/imagesTr -o out --threads 1");
+    g_assert_cmpint(predicted.code, ==, 0);
+    assert_in(predicted.out, "/out/spheres_005.nii.gz\n");
+    g_auto(Said) scored = type(folder, "evaluate s/labelsTr out");
+    g_assert_cmpint(scored.code, ==, 0);
+    loom_test_folder_remove(folder);
+}
+
+/* A damaged file costs its own case; the message names it. */
+static void test_predict_damaged(void)
+{
+    g_autofree char *folder = small_set();
+    g_autofree char *path =
+        g_build_filename(folder, "s", "imagesTr", "spheres_002_0000.nii.gz", NULL);
+    g_autofree char *bytes = NULL;
+    gsize length;
+    g_auto(Said) ran = type(folder, "run c.yaml --set run.steps=2");
+
+    g_assert_cmpint(ran.code, ==, 0);
+    g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+    g_assert_true(g_file_set_contents(path, bytes, (gssize)length / 2, NULL));
+    g_auto(Said) said = type(folder, "predict runs/c/model s/imagesTr -o out");
+    g_assert_cmpint(said.code, ==, 2);
+    assert_in(said.err, "\nsegloom: stage 'load' (nifti_load): case 'spheres_002': "
+                        "'s/imagesTr/spheres_002_0000.nii.gz': ");
+    assert_in(said.out, "/out/spheres_001.nii.gz\n");
+    assert_in(said.out, "/out/spheres_003.nii.gz\n");
+    g_assert_null(strstr(said.out, "spheres_002"));
+    assert_refused(folder, "predict runs/c s -o out", 2, "name one of its folders");
+    assert_refused(folder, "predict s s/imagesTr -o out", 2, "holds no model");
+    loom_test_folder_remove(folder);
+}
+
+/* ---- signals ------------------------------------------------------------------------ */
+
+/* Starts a run that would never end by itself, waits for its first checkpoint, sends @signal.
+ */
+static void assert_stops(int signal_number, int code)
+{
+    g_autofree char *folder = small_set();
+    g_autofree char *program = binary();
+    g_autofree char *saved = g_build_filename(folder, "runs", "c", "model", "model.json", NULL);
+    const char *argv[] = {program, "run", "c.yaml", "--set", "run.steps=1000000", NULL};
+    g_autoptr(GError) error = NULL;
+    GPid pid;
+    int status;
+
+    g_spawn_async(folder, (char **)(gpointer)argv, NULL,
+                  G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
+                      | G_SPAWN_STDERR_TO_DEV_NULL,
+                  NULL, NULL, &pid, &error);
+    g_assert_no_error(error);
+    while (!g_file_test(saved, G_FILE_TEST_EXISTS)) {
+        g_assert_cmpint(waitpid(pid, &status, WNOHANG), ==, 0);
+        g_usleep(5000);
+    }
+    kill(pid, signal_number);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, code);
+    g_auto(Said) on = type(folder, "run c.yaml --set run.steps=1000000 --resume "
+                                   "--set graphs.train.save.every=0");
+    g_assert_cmpint(on.code, ==, 2); /* a mistake in what resumes is one as well */
+    g_auto(Said) seen = type(folder, "predict runs/c s/imagesTr -o out");
+    g_assert_cmpint(seen.code, ==, 0);
+    loom_test_folder_remove(folder);
+}
+
+static void test_interrupt(void)
+{
+    assert_stops(SIGINT, 130);
+}
+
+static void test_terminate(void)
+{
+    assert_stops(SIGTERM, 75);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/cli/help", test_help);
+    g_test_add_func("/cli/usage", test_usage);
+    g_test_add_func("/cli/inspect", test_inspect);
+    g_test_add_func("/cli/doctor", test_doctor);
+    g_test_add_func("/cli/doctor/refused", test_doctor_refused);
+    g_test_add_func("/cli/phantom/kits", test_phantom_kits);
+    g_test_add_func("/cli/phantom/seed", test_phantom_seed);
+    g_test_add_func("/cli/phantom/brats", test_phantom_brats);
+    g_test_add_func("/cli/evaluate/itself", test_evaluate_itself);
+    g_test_add_func("/cli/evaluate/pairs", test_evaluate_pairs);
+    g_test_add_func("/cli/check", test_check);
+    g_test_add_func("/cli/run-predict", test_run_predict);
+    g_test_add_func("/cli/predict/damaged", test_predict_damaged);
+    g_test_add_func("/cli/interrupt", test_interrupt);
+    g_test_add_func("/cli/terminate", test_terminate);
+    return loom_test_run();
+}

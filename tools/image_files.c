@@ -1,0 +1,153 @@
+/* image_files - NIfTI files that a person named: files, folders, channels of a case. */
+#include "image_files.h"
+
+#include <loom/plugin.h>
+
+#include <string.h>
+
+static const char *const endings[] = {".nii.gz", ".nii", ".hdr", NULL};
+
+/* Bytes of the ending of a NIfTI file's name; 0: it has none. */
+static gsize ending_length(const char *path)
+{
+    for (guint i = 0; endings[i]; i++)
+        if (g_str_has_suffix(path, endings[i]))
+            return strlen(endings[i]);
+    return 0;
+}
+
+gboolean image_file_is(const char *path)
+{
+    return ending_length(path) > 0;
+}
+
+char *image_file_stem(const char *path)
+{
+    char *name = g_path_get_basename(path);
+
+    name[strlen(name) - ending_length(name)] = '\0';
+    return name;
+}
+
+static gint paths_compare(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static gboolean folder_collect(const char *folder, GPtrArray *paths, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, &cause);
+    g_autofree char *inner = g_build_filename(folder, "imagesTr", NULL);
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    const char *name;
+
+    if (!dir)
+        return loom_fail(error, LOOM_ERROR_IO, "%s", cause->message);
+    while ((name = g_dir_read_name(dir)))
+        if (*name != '.' && image_file_is(name))
+            g_ptr_array_add(found, g_build_filename(folder, name, NULL));
+    if (!found->len)
+        return loom_fail(error, LOOM_ERROR_IO, "'%s' holds no NIfTI file%s", folder,
+                         g_file_test(inner, G_FILE_TEST_IS_DIR)
+                             ? ", but 'imagesTr': name one of its folders"
+                             : "");
+    g_ptr_array_sort(found, paths_compare);
+    for (guint i = 0; i < found->len; i++)
+        g_ptr_array_add(paths, found->pdata[i]);
+    return TRUE;
+}
+
+gboolean image_files_collect(const char *path, GPtrArray *paths, GError **error)
+{
+    if (g_file_test(path, G_FILE_TEST_IS_DIR))
+        return folder_collect(path, paths, error);
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        return loom_fail(error, LOOM_ERROR_IO, "'%s' is not there", path);
+    if (!image_file_is(path))
+        return loom_fail(error, LOOM_ERROR_IO,
+                         "'%s' is no NIfTI file by its name (.nii, .nii.gz, .hdr)", path);
+    g_ptr_array_add(paths, g_strdup(path));
+    return TRUE;
+}
+
+/* ---- channels ----------------------------------------------------------------------- */
+
+void image_case_free(ImageCase *one)
+{
+    if (!one)
+        return;
+    g_strfreev(one->channels);
+    g_free(one->id);
+    g_free(one);
+}
+
+/* Cuts "_0001" off and returns 1; -1: there is no such number. */
+static gint channel_cut(char *stem)
+{
+    const gsize length = strlen(stem);
+    char *number = length > 5 ? stem + length - 5 : NULL;
+
+    if (!number || *number != '_' || strspn(number + 1, "0123456789") != 4)
+        return -1;
+    *number = '\0';
+    return (gint)g_ascii_strtoll(number + 1, NULL, 10);
+}
+
+static ImageCase *case_named(GPtrArray *cases, const char *id, guint n_channels)
+{
+    for (guint i = 0; i < cases->len; i++) {
+        ImageCase *one = cases->pdata[i];
+
+        if (g_str_equal(one->id, id))
+            return one;
+    }
+    ImageCase *one = g_new0(ImageCase, 1);
+    one->id = g_strdup(id);
+    one->channels = g_new0(char *, n_channels + 1);
+    g_ptr_array_add(cases, one);
+    return one;
+}
+
+static gboolean file_add(GPtrArray *cases, const char *path, guint n_channels, GError **error)
+{
+    g_autofree char *id = image_file_stem(path);
+    gint channel = channel_cut(id);
+
+    if (channel < 0 && n_channels > 1)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "'%s': the model takes %u channels, want files named NAME_0000, "
+                         "NAME_0001, ...",
+                         path, n_channels);
+    if (channel >= (gint)n_channels)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "'%s' is channel %d, the model takes %u (counted from 0)", path,
+                         channel, n_channels);
+    ImageCase *one = case_named(cases, id, n_channels);
+    char **slot = &one->channels[MAX(channel, 0)];
+    if (*slot)
+        return loom_fail(error, LOOM_ERROR_CONFIG, "'%s' and '%s' are the same channel of '%s'",
+                         *slot, path, id);
+    *slot = g_strdup(path);
+    return TRUE;
+}
+
+GPtrArray *image_cases_group(const GPtrArray *paths, guint n_channels, GError **error)
+{
+    g_autoptr(GPtrArray) cases =
+        g_ptr_array_new_with_free_func((GDestroyNotify)image_case_free);
+
+    for (guint i = 0; i < paths->len; i++)
+        if (!file_add(cases, paths->pdata[i], n_channels, error))
+            return NULL;
+    for (guint i = 0; i < cases->len; i++) {
+        const ImageCase *one = cases->pdata[i];
+
+        for (guint c = 0; c < n_channels; c++)
+            if (!one->channels[c])
+                return loom_fail_null(error, LOOM_ERROR_CONFIG,
+                                      "case '%s': channel %u is missing (%s_%04u.nii.gz)",
+                                      one->id, c, one->id, c);
+    }
+    return g_steal_pointer(&cases);
+}

@@ -1,0 +1,16 @@
+/* interrupt.h - Ctrl-C and SIGTERM, taken by a thread that waits for them, so that no handler
+ * ever runs in the middle of anything. */
+#pragma once
+
+#include "graph/run.h"
+
+/* Call before any other thread exists, module folders included: threads inherit the mask.
+ * From here on the first signal ends the run in order and the second one ends the process;
+ * while there is no run, the first does.  SIGPIPE is ignored: writes fail and say so. */
+void interrupt_watch(void);
+/* The run to stop; NULL before it is freed. */
+void interrupt_stops(LoomRun *run);
+/* SIGINT, SIGTERM, or 0: the first that came. */
+int interrupt_caught(void);
+/* The exit code of a run that a signal stopped. */
+int interrupt_code(void);

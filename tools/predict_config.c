@@ -1,0 +1,216 @@
+/* predict_config - a trained model, as the config that predicts with it: nifti_load in front of
+ * the stages that model.json kept, nifti_save behind them. */
+#include "predict_config.h"
+
+#include <loom/plugin.h>
+
+#include "data/text.h"
+
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#define FORMAT_VERSION "1"
+#define CONFIG_NAME "(predict)" /* the config's name in messages */
+
+void predict_model_clear(PredictModel *model)
+{
+    g_clear_pointer(&model->path, g_free);
+    g_clear_pointer(&model->weights, g_free);
+    g_clear_pointer(&model->recipe, loom_node_free);
+}
+
+/* ---- model.json --------------------------------------------------------------------- */
+
+static char *model_json(const char *path)
+{
+    static const char *const below[] = {"model.json", "model/model.json"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(below); i++) {
+        g_autofree char *inner = g_build_filename(path, below[i], NULL);
+
+        if (g_file_test(inner, G_FILE_TEST_IS_REGULAR))
+            return g_steal_pointer(&inner);
+    }
+    return g_file_test(path, G_FILE_TEST_IS_REGULAR) ? g_strdup(path) : NULL;
+}
+
+/* The keys of the one network in the recipe. */
+static LoomNode *network_of(const PredictModel *model)
+{
+    const LoomNode *models = loom_node_get(model->recipe, "models");
+
+    if (!models || models->type != LOOM_NODE_MAPPING || models->items->len != 1)
+        return NULL;
+    LoomNode *network = models->items->pdata[0];
+    return network->type == LOOM_NODE_MAPPING ? network : NULL;
+}
+
+static gboolean channels_read(PredictModel *model, GError **error)
+{
+    const LoomNode *channels = loom_node_get(network_of(model), "in_channels");
+    gint64 n = 0;
+
+    if (!channels || channels->type != LOOM_NODE_SCALAR
+        || !g_ascii_string_to_signed(channels->text, 10, 1, 1024, &n, NULL))
+        return loom_fail(error, LOOM_ERROR_FORMAT,
+                         "'%s': does not say how many channels the network takes", model->path);
+    model->n_channels = (guint)n;
+    return TRUE;
+}
+
+/* The weights lie beside model.json: a name, no path to anywhere else. */
+static gboolean weights_find(PredictModel *model, const LoomNode *root, const char *folder,
+                             GError **error)
+{
+    const LoomNode *weights = loom_node_get(root, "weights");
+
+    if (!weights || weights->type != LOOM_NODE_SCALAR || !*weights->text
+        || strchr(weights->text, '/'))
+        return loom_fail(error, LOOM_ERROR_FORMAT, "'%s': does not name its weights",
+                         model->path);
+    model->weights = g_build_filename(folder, weights->text, NULL);
+    return TRUE;
+}
+
+static gboolean version_check(const PredictModel *model, const LoomNode *root, GError **error)
+{
+    const LoomNode *version = loom_node_get(root, "segloom");
+
+    if (!version || version->type != LOOM_NODE_SCALAR)
+        return loom_fail(error, LOOM_ERROR_FORMAT, "'%s' is no model of segloom", model->path);
+    return g_str_equal(version->text, FORMAT_VERSION)
+           || loom_fail(error, LOOM_ERROR_FORMAT,
+                        "'%s' has format %s, this segloom reads " FORMAT_VERSION, model->path,
+                        version->text);
+}
+
+gboolean predict_model_read(PredictModel *model, const char *path, GError **error)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(LoomNode) root = NULL;
+
+    if (!(model->path = model_json(path)))
+        return loom_fail(error, LOOM_ERROR_IO,
+                         "'%s' holds no model: want a run's folder, its model/ or model.json",
+                         path);
+    g_autofree char *folder = g_path_get_dirname(model->path);
+    g_autofree char *absolute = g_canonicalize_filename(folder, NULL);
+    if (!(text = loom_text_read(model->path, error))
+        || !(root = loom_yaml_parse(text, strlen(text), model->path, absolute, error))
+        || !version_check(model, root, error) || !weights_find(model, root, absolute, error))
+        return FALSE;
+    const LoomNode *recipe = loom_node_get(root, "recipe");
+    const LoomNode *stages = loom_node_get(recipe, "stages");
+    if (!stages || stages->type != LOOM_NODE_MAPPING)
+        return loom_fail(
+            error, LOOM_ERROR_FORMAT,
+            "'%s': has no recipe to predict with: the run that made it had no graph "
+            "that predicts",
+            model->path);
+    model->recipe = loom_node_copy(recipe);
+    return channels_read(model, error);
+}
+
+/* ---- the config --------------------------------------------------------------------- */
+
+/* Keys of a stage that place it in a graph; this one has places of its own. */
+static const char *const placing[] = {"from", "queue", "workers", "weights", NULL};
+
+static void text_append(GString *out, const char *text)
+{
+    g_autoptr(JsonNode) node = json_node_init_string(json_node_alloc(), text);
+    g_autofree char *quoted = json_to_string(node, FALSE);
+
+    g_string_append(out, quoted);
+}
+
+/* The members of @mapping without those that place it, each behind a comma. */
+static void members_append(GString *out, const LoomNode *mapping)
+{
+    for (guint i = 0; i < mapping->items->len; i++) {
+        const LoomNode *key = mapping->keys->pdata[i];
+        g_autofree char *value = loom_yaml_json(mapping->items->pdata[i]);
+
+        if (g_strv_contains(placing, key->text))
+            continue;
+        g_string_append(out, ", ");
+        text_append(out, key->text);
+        g_string_append_printf(out, ": %s", value);
+    }
+}
+
+/* A name that no stage of the recipe has. */
+static char *free_name(const LoomNode *stages, const char *wish)
+{
+    g_autoptr(GString) name = g_string_new(wish);
+
+    while (loom_node_get(stages, name->str))
+        g_string_append_c(name, '_');
+    return g_strdup(name->str);
+}
+
+static void models_append(GString *out, const PredictModel *model)
+{
+    const LoomNode *models = loom_node_get(model->recipe, "models");
+
+    g_string_append(out, "{");
+    text_append(out, ((const LoomNode *)models->keys->pdata[0])->text);
+    g_string_append(out, ": {\"weights\": ");
+    text_append(out, model->weights);
+    members_append(out, network_of(model));
+    g_string_append(out, "}}");
+}
+
+static void stages_append(GString *out, const LoomNode *stages, const char *folder)
+{
+    g_autofree char *load = free_name(stages, "load");
+    g_autofree char *save = free_name(stages, "save");
+    const char *above = load;
+
+    g_string_append(out, "{");
+    text_append(out, load);
+    g_string_append(out, ": {\"use\": \"nifti_load\", \"split\": \"all\", \"cache\": 0}");
+    for (guint i = 0; i < stages->items->len; i++) {
+        const LoomNode *key = stages->keys->pdata[i];
+
+        g_string_append(out, ",\n  ");
+        text_append(out, key->text);
+        g_string_append(out, ": {\"from\": ");
+        text_append(out, above);
+        members_append(out, stages->items->pdata[i]);
+        g_string_append(out, "}");
+        above = key->text;
+    }
+    g_string_append(out, ",\n  ");
+    text_append(out, save);
+    g_string_append(out, ": {\"use\": \"nifti_save\", \"from\": ");
+    text_append(out, above);
+    g_string_append(out, ", \"folder\": ");
+    text_append(out, folder);
+    g_string_append(out, "}}");
+}
+
+LoomNode *predict_config(const PredictModel *model, const char *backend, gint64 threads,
+                         const char *folder, GError **error)
+{
+    g_autoptr(GString) text = g_string_new("{\"segloom\": 1,\n\"backend\": {\"use\": ");
+    g_autofree char *here = g_path_get_dirname(model->path);
+    g_autofree char *base = g_canonicalize_filename(here, NULL);
+    const LoomNode *stages = loom_node_get(model->recipe, "stages");
+
+    text_append(text, backend);
+    g_string_append_printf(text,
+                           ", \"threads\": %" G_GINT64_FORMAT "},\n\"models\": ", threads);
+    models_append(text, model);
+    g_string_append(text, ",\n\"graphs\": {\"predict\": ");
+    stages_append(text, stages, folder);
+    g_string_append(text, "},\n\"run\": {\"graph\": \"predict\"}}\n");
+    return loom_yaml_parse(text->str, text->len, CONFIG_NAME, base, error);
+}
+
+const char *predict_place_cut(const char *message)
+{
+    const char *end = g_str_has_prefix(message, CONFIG_NAME ":") ? strstr(message, ": ") : NULL;
+
+    return end ? end + 2 : message;
+}
