@@ -125,22 +125,6 @@ static GPtrArray *pairs_find(char **arguments, guint *lonely, GError **error)
 
 /* ---- classes ------------------------------------------------------------------------ */
 
-/* dataset.json in the folder of the truth or one above it. */
-static char *dataset_json(const char *truth)
-{
-    g_autofree char *inside = g_path_get_dirname(truth);
-    g_autofree char *above = g_path_get_dirname(inside);
-    const char *const folders[] = {inside, above};
-
-    for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
-        g_autofree char *path = g_build_filename(folders[i], "dataset.json", NULL);
-
-        if (g_file_test(path, G_FILE_TEST_EXISTS))
-            return g_steal_pointer(&path);
-    }
-    return NULL;
-}
-
 static gboolean label_highest(const char *path, guint *highest, GError **error)
 {
     g_autoptr(LoomTensor) label = loom_volume_read_labels(path, 0, NULL, error);
@@ -156,7 +140,7 @@ static gboolean label_highest(const char *path, guint *highest, GError **error)
 /* Names of class 0, 1, ...: from dataset.json, else as many as the largest label asks for. */
 static char **classes_find(const GPtrArray *pairs, GError **error)
 {
-    g_autofree char *path = dataset_json(((Pair *)pairs->pdata[0])->truth);
+    g_autofree char *path = image_files_dataset(((Pair *)pairs->pdata[0])->truth);
     g_auto(LoomLayout) layout = {0};
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
     guint highest = 1;
@@ -202,6 +186,11 @@ static void node_free(gpointer node)
     loom_node_free(node);
 }
 
+static gboolean needs_probabilities(const LoomPlugin *plugin)
+{
+    return (((const LoomMetric *)plugin)->flags & LOOM_METRIC_PROBABILITIES) != 0;
+}
+
 /* @text: a name, or a mapping with `use:`. */
 static gboolean metric_add(Metrics *metrics, const LoomRegistry *registry, LoomPool *pool,
                            const char *text, GError **error)
@@ -217,22 +206,38 @@ static gboolean metric_add(Metrics *metrics, const LoomRegistry *registry, LoomP
     if (!metric)
         return FALSE;
     g_ptr_array_add(metrics->metrics, metric);
+    return !needs_probabilities(metric->plugin)
+           || loom_fail(error, LOOM_ERROR_CONFIG,
+                        "metric '%s' needs probabilities, a label map has none: want it in the "
+                        "metrics of a run",
+                        metric->plugin->name);
+}
+
+/* All that labels will do for; overlap first, whose Dice people look for. */
+static gboolean metrics_add_all(Metrics *metrics, const LoomRegistry *registry, LoomPool *pool,
+                                GError **error)
+{
+    g_autofree const LoomPlugin **all = loom_registry_list(registry, LOOM_KIND_METRIC);
+
+    for (guint round = 0; round < 2; round++)
+        for (const LoomPlugin **plugin = all; *plugin; plugin++)
+            if (g_str_equal((*plugin)->name, "overlap") == (round == 0)
+                && !needs_probabilities(*plugin)
+                && !metric_add(metrics, registry, pool, (*plugin)->name, error))
+                return FALSE;
     return TRUE;
 }
 
 static gboolean metrics_open(Metrics *metrics, const LoomRegistry *registry, LoomPool *pool,
                              GError **error)
 {
-    g_autofree const LoomPlugin **all = loom_registry_list(registry, LOOM_KIND_METRIC);
-
     metrics->nodes = g_ptr_array_new_with_free_func(node_free);
     metrics->metrics = g_ptr_array_new_with_free_func(metric_free);
     for (char **name = metric_option; name && *name; name++)
         if (!metric_add(metrics, registry, pool, *name, error))
             return FALSE;
-    for (const LoomPlugin **plugin = all; !metric_option && *plugin; plugin++)
-        if (!metric_add(metrics, registry, pool, (*plugin)->name, error))
-            return FALSE;
+    if (!metric_option && !metrics_add_all(metrics, registry, pool, error))
+        return FALSE;
     g_ptr_array_set_size(metrics->metrics, (gint)metrics->metrics->len + 1);
     return TRUE;
 }

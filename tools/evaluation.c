@@ -69,7 +69,8 @@ gboolean evaluation_add(Evaluation *evaluation, const char *id, const LoomTensor
     const LoomMetricInput input = {prediction,
                                    truth,
                                    evaluation->n_classes,
-                                   {spacing_mm[0], spacing_mm[1], spacing_mm[2]}};
+                                   {spacing_mm[0], spacing_mm[1], spacing_mm[2]},
+                                   NULL};
     const guint classes = evaluation->n_classes - 1, columns = evaluation->columns->len;
     g_autofree double *values = g_new(double, (gsize)classes *columns);
     guint first = 0;
@@ -140,6 +141,8 @@ static const LoomReading *column_at(const Evaluation *evaluation, guint column)
 
 /* ---- a table ------------------------------------------------------------------------ */
 
+#define TABLE_WIDTH 80 /* of a terminal */
+
 typedef struct {
     guint id, name; /* columns of the two first */
 } Widths;
@@ -177,17 +180,35 @@ static void number_append(GString *text, guint width, double value)
         g_string_append_printf(text, "%*.4f", (int)width, value);
 }
 
-static void head_append(const Evaluation *evaluation, Widths widths, GString *text)
+/* As many columns as fit beside each other on a terminal, at least one: first <= c < end. */
+typedef struct {
+    guint first, end;
+} Band;
+
+static Band band_from(const Evaluation *evaluation, Widths widths, guint first)
+{
+    guint width = widths.id + 1 + widths.name, end = first;
+
+    while (end < evaluation->columns->len) {
+        width += column_width(column_at(evaluation, end));
+        if (width > TABLE_WIDTH && end > first)
+            break;
+        end++;
+    }
+    return (Band){first, end};
+}
+
+static void head_append(const Evaluation *evaluation, Widths widths, Band band, GString *text)
 {
     padded_append(text, "case", widths.id + 1);
     padded_append(text, "class", widths.name);
-    for (guint c = 0; c < evaluation->columns->len; c++)
+    for (guint c = band.first; c < band.end; c++)
         g_string_append_printf(text, "%*s", (int)column_width(column_at(evaluation, c)),
                                column_at(evaluation, c)->name);
     g_string_append_c(text, '\n');
 }
 
-static void means_append(const Evaluation *evaluation, Widths widths, GString *text)
+static void means_append(const Evaluation *evaluation, Widths widths, Band band, GString *text)
 {
     for (guint i = 1; i <= evaluation->n_classes; i++) {
         const guint k = i % evaluation->n_classes; /* 1, 2, ... and then all */
@@ -196,11 +217,28 @@ static void means_append(const Evaluation *evaluation, Widths widths, GString *t
             continue; /* of one class the mean is that class */
         padded_append(text, "mean", widths.id + 1);
         padded_append(text, k ? evaluation->class_names[k] : "all", widths.name);
-        for (guint c = 0; c < evaluation->columns->len; c++)
+        for (guint c = band.first; c < band.end; c++)
             number_append(text, column_width(column_at(evaluation, c)),
                           mean_of(evaluation, k, c));
         g_string_append_c(text, '\n');
     }
+}
+
+static void band_append(const Evaluation *evaluation, Widths widths, Band band, GString *text)
+{
+    head_append(evaluation, widths, band, text);
+    for (guint i = 0; i < evaluation->rows->len; i++)
+        for (guint k = 1; k < evaluation->n_classes; k++) {
+            const Row *row = evaluation->rows->pdata[i];
+
+            padded_append(text, row->id, widths.id + 1);
+            padded_append(text, evaluation->class_names[k], widths.name);
+            for (guint c = band.first; c < band.end; c++)
+                number_append(text, column_width(column_at(evaluation, c)),
+                              row->values[(k - 1) * evaluation->columns->len + c]);
+            g_string_append_c(text, '\n');
+        }
+    means_append(evaluation, widths, band, text);
 }
 
 char *evaluation_table(const Evaluation *evaluation)
@@ -208,19 +246,14 @@ char *evaluation_table(const Evaluation *evaluation)
     const Widths widths = widths_of(evaluation);
     GString *text = g_string_new(NULL);
 
-    head_append(evaluation, widths, text);
-    for (guint i = 0; i < evaluation->rows->len; i++)
-        for (guint k = 1; k < evaluation->n_classes; k++) {
-            const Row *row = evaluation->rows->pdata[i];
+    for (guint first = 0; first < evaluation->columns->len;) {
+        const Band band = band_from(evaluation, widths, first);
 
-            padded_append(text, row->id, widths.id + 1);
-            padded_append(text, evaluation->class_names[k], widths.name);
-            for (guint c = 0; c < evaluation->columns->len; c++)
-                number_append(text, column_width(column_at(evaluation, c)),
-                              row->values[(k - 1) * evaluation->columns->len + c]);
+        if (first)
             g_string_append_c(text, '\n');
-        }
-    means_append(evaluation, widths, text);
+        band_append(evaluation, widths, band, text);
+        first = band.end;
+    }
     return g_string_free(text, FALSE);
 }
 

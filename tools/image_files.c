@@ -71,6 +71,23 @@ gboolean image_files_collect(const char *path, GPtrArray *paths, GError **error)
     return TRUE;
 }
 
+char *image_files_dataset(const char *path)
+{
+    g_autofree char *whole = g_canonicalize_filename(path, NULL);
+    const gboolean folder = g_file_test(whole, G_FILE_TEST_IS_DIR);
+    g_autofree char *inside = folder ? g_strdup(whole) : g_path_get_dirname(whole);
+    g_autofree char *above = g_path_get_dirname(inside);
+    const char *const folders[] = {inside, above};
+
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+        g_autofree char *json = g_build_filename(folders[i], "dataset.json", NULL);
+
+        if (g_file_test(json, G_FILE_TEST_EXISTS))
+            return g_steal_pointer(&json);
+    }
+    return NULL;
+}
+
 /* ---- channels ----------------------------------------------------------------------- */
 
 void image_case_free(ImageCase *one)

@@ -11,6 +11,10 @@ char *image_file_stem(const char *path);
  * (char *, owned).  Fails with LOOM_ERROR_IO when nothing is there, or no NIfTI file. */
 gboolean image_files_collect(const char *path, GPtrArray *paths, GError **error);
 
+/* dataset.json in the folder @path (or the one it lies in), or one above; NULL: there is none.
+ * (transfer full) */
+char *image_files_dataset(const char *path);
+
 typedef struct {
     char *id;
     char **channels; /* paths; ends with NULL */

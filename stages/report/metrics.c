@@ -34,6 +34,7 @@ static const LoomParam metrics_params[] = {
 static const LoomSlot metrics_slots[] = {
     {"prediction", LOOM_U8, "DHW", 0, "predicted class of each voxel"},
     {"label", LOOM_U8, "DHW", 0, "true class of each voxel"},
+    {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_OPTIONAL, "for metrics that need them"},
     {0},
 };
 
@@ -91,14 +92,25 @@ static void metrics_close(gpointer self)
     csv_close(&metrics->table);
 }
 
+static gboolean probabilities_check(const Metrics *metrics, gboolean given, GError **error)
+{
+    for (guint i = 0; !given && i < metrics->metrics.n; i++)
+        if (metric_at(metrics, i)->flags & LOOM_METRIC_PROBABILITIES)
+            return loom_fail(error, LOOM_ERROR_CONFIG,
+                             "metric '%s' needs 'probabilities', want keep_probabilities: true "
+                             "in the sliding_window before it",
+                             metric_at(metrics, i)->base.name);
+    return TRUE;
+}
+
 /* The model's classes, where there is a model; else those of the data set. */
-static gboolean metrics_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
+static gboolean metrics_plan(gpointer self, LoomPlan *plan, GError **error)
 {
     Metrics *metrics = self;
 
     if (plan->classes)
         metrics->classes = plan->classes;
-    return TRUE;
+    return probabilities_check(metrics, plan->probabilities, error);
 }
 
 static gboolean metrics_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx, GError **error)
@@ -203,12 +215,14 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, LoomContext *ctx,
         .spacing_mm = {geometry ? geometry->spacing_mm[2] : 0,
                        geometry ? geometry->spacing_mm[1] : 0,
                        geometry ? geometry->spacing_mm[0] : 0},
+        .probabilities = loom_packet_get(packet, "probabilities"),
     };
     g_autofree double *values = g_new(double, (gsize)metrics->classes * metrics->n_readings);
 
     if (!geometry)
         return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
-    if (!classes_check(input.prediction, "prediction", metrics->classes, error)
+    if (!probabilities_check(metrics, input.probabilities != NULL, error)
+        || !classes_check(input.prediction, "prediction", metrics->classes, error)
         || !classes_check(input.truth, "label", metrics->classes, error)
         || !case_measure(metrics, &input, values, error))
         return FALSE;

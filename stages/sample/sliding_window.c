@@ -318,6 +318,7 @@ static gboolean sliding_window_plan(gpointer self, LoomPlan *plan, GError **erro
     /* sums of logits; unknown sizes count as one window */
     plan->bytes += sizeof(float) * (guint64)plan->classes * (guint64)size[0]
                    * (guint64)MAX(plan->h, size[1]) * (guint64)MAX(plan->w, size[2]);
+    plan->probabilities = stage->keep_probabilities;
     return TRUE;
 }
 

@@ -41,17 +41,19 @@ static char *config_text(const char *load_lane, const char *step_lane)
         "  validate:\n"
         "    load:    {use: nifti_load, split: validate}\n"
         "    scale:   {use: zscore, from: load}\n"
-        "    predict: {use: sliding_window, from: scale, model: seg, size: [16, 16, 16]}\n"
-        "    score:   {use: metrics, from: predict, metrics: [{use: overlap}]}\n"
+        "    predict: {use: sliding_window, from: scale, model: seg, size: [16, 16, 16], "
+        "keep_probabilities: true}\n"
+        "    score:   {use: metrics, from: predict, metrics: [{use: overlap}, {use: surface}, "
+        "{use: lesion}, {use: calibration}]}\n"
         "run: {graph: train, steps: 60}\n",
         set_folder, load_lane, step_lane);
 }
 
 typedef struct {
     LoomRun *run;
-    gint64 stop_at;     /* asks for the end after this step; 0: never */
-    double first, last; /* losses */
-    double dice;        /* of the last validation */
+    gint64 stop_at;               /* asks for the end after this step; 0: never */
+    double first, last;           /* losses */
+    double dice, nsd, found, ece; /* of the last validation */
 } Watch;
 
 static void watch_record(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
@@ -66,6 +68,12 @@ static void watch_record(const char *kind, gint64 step, const LoomField *fields,
         }
         if (g_str_equal(kind, "metrics") && g_str_equal(fields[i].name, "dice"))
             watch->dice = fields[i].value;
+        if (g_str_equal(kind, "metrics") && g_str_equal(fields[i].name, "nsd"))
+            watch->nsd = fields[i].value;
+        if (g_str_equal(kind, "metrics") && g_str_equal(fields[i].name, "lesion_recall"))
+            watch->found = fields[i].value;
+        if (g_str_equal(kind, "metrics") && g_str_equal(fields[i].name, "ece"))
+            watch->ece = fields[i].value;
     }
     if (g_str_equal(kind, "step") && step == watch->stop_at)
         loom_run_stop(watch->run);
@@ -122,7 +130,11 @@ static void test_learns_and_repeats(void)
     g_assert_cmpint(train(wide, three, FALSE, &b), ==, LOOM_RUN_DONE);
     g_test_message("loss %g to %g, Dice %g", a.first, a.last, a.dice);
     g_assert_cmpfloat(a.last, <, 0.6 * a.first); /* spheres are easy: it falls by half */
+    g_test_message("nsd %g, lesion recall %g, ece %g", a.nsd, a.found, a.ece);
     g_assert_cmpfloat(a.dice, ==, b.dice);
+    g_assert_true(a.nsd > 0 && a.nsd <= 1 && a.nsd == b.nsd);
+    g_assert_true(a.found > 0 && a.found <= 1 && a.found == b.found);
+    g_assert_true(a.ece > 0 && a.ece < 0.5 && a.ece == b.ece);
     g_autofree char *hash_one = checkpoint_hash(one), *hash_three = checkpoint_hash(three);
     g_assert_cmpstr(hash_one, ==, hash_three);
     g_autofree char *log_one = log_of_losses(one), *log_three = log_of_losses(three);

@@ -10,12 +10,15 @@ static const struct {
     {"LoomPlugin", sizeof(LoomPlugin), 56},
     {"LoomParam", sizeof(LoomParam), 72},
     {"LoomSlot", sizeof(LoomSlot), 40},
-    {"LoomPlan", sizeof(LoomPlan), 56},
+    {"LoomPlan", sizeof(LoomPlan), 64},
     {"LoomStage", sizeof(LoomStage), 144},
-    {"LoomLoss", sizeof(LoomLoss), 72},
+    {"LoomLoss", sizeof(LoomLoss), 96},
+    {"LoomLossKit", sizeof(LoomLossKit), 56},
+    {"LoomCounts", sizeof(LoomCounts), 24},
+    {"LoomRegions", sizeof(LoomRegions), 32},
     {"LoomReading", sizeof(LoomReading), 24},
-    {"LoomMetricInput", sizeof(LoomMetricInput), 48},
-    {"LoomMetric", sizeof(LoomMetric), 72},
+    {"LoomMetricInput", sizeof(LoomMetricInput), 56},
+    {"LoomMetric", sizeof(LoomMetric), 80},
     {"LoomBlockSpec", sizeof(LoomBlockSpec), 144},
     {"LoomBlockWeights", sizeof(LoomBlockWeights), 32},
     {"LoomBlockGradient", sizeof(LoomBlockGradient), 16},
@@ -38,6 +41,7 @@ static const struct {
     {"LoomStage.map", offsetof(LoomStage, map), 80},
     {"LoomStage.plan", offsetof(LoomStage, plan), 136},
     {"LoomLoss.eval", offsetof(LoomLoss, eval), 64},
+    {"LoomLoss.regions", offsetof(LoomLoss, regions), 88},
     {"LoomMetric.measure", offsetof(LoomMetric, measure), 64},
     {"LoomBackend.block_new", offsetof(LoomBackend, block_new), 168},
     {"LoomBackend.backward", offsetof(LoomBackend, backward), 200},
@@ -48,7 +52,7 @@ static const struct {
 static void test_layout(void)
 {
     g_assert_cmpint(LOOM_ABI_MAJOR, ==, 1);
-    g_assert_cmpint(LOOM_ABI_MINOR, ==, 0);
+    g_assert_cmpint(LOOM_ABI_MINOR, ==, 1);
     if (sizeof(gpointer) != 8) {
         g_test_skip("the table is of 64-bit machines");
         return;

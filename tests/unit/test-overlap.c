@@ -13,7 +13,7 @@ static void measure(const char *prediction, const char *truth, double values[3][
     const gint64 shape[] = {1, 1, (gint64)strlen(truth)};
     g_autoptr(LoomTensor) p = loom_tensor_new(LOOM_U8, "DHW", shape, NULL);
     g_autoptr(LoomTensor) g = loom_tensor_new(LOOM_U8, "DHW", shape, NULL);
-    const LoomMetricInput input = {p, g, 4, {1, 1, 1}};
+    const LoomMetricInput input = {p, g, 4, {1, 1, 1}, NULL};
 
     g_assert_cmpuint(strlen(prediction), ==, strlen(truth));
     for (gint64 v = 0; v < shape[2]; v++) {
@@ -70,7 +70,7 @@ static void test_sizes(void)
     LoomInstance *overlap = loom_test_instance(LOOM_KIND_METRIC, "{use: overlap}", NULL, NULL);
     g_autoptr(LoomTensor) p = loom_test_u8("DHW", SHAPE(1, 1, 2), U8(0, 1));
     g_autoptr(LoomTensor) g = loom_test_u8("DHW", SHAPE(1, 2, 1), U8(0, 1));
-    const LoomMetricInput input = {p, g, 2, {1, 1, 1}};
+    const LoomMetricInput input = {p, g, 2, {1, 1, 1}, NULL};
     double values[READINGS];
     g_autoptr(GError) error = NULL;
 

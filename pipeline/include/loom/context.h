@@ -93,13 +93,15 @@ LOOM_EXPORT char *loom_context_queues(const LoomContext *ctx);
 /* ---- losses inside losses and stages ------------------------------------------------ */
 
 /* loom_loss_eval - value and gradient of any loss, from logits
- * @logits: f32 (N,C,D,H,W); @target: u8 (N,D,H,W)
+ * @logits: f32 (N,C,D,H,W); @target: u8 (N,D,H,W), every value < C or LOOM_IGNORED
  * @dlogits: d value / d logits, overwritten; NULL: not wanted.
  * Applies softmax and its Jacobian, dL/dz = p (g - sum_k p_k g_k), for losses on probabilities.
  */
 LOOM_EXPORT gboolean loom_loss_eval(const LoomInstance *loss, const LoomTensor *logits,
                                     const LoomTensor *target, double *value,
                                     LoomTensor *dlogits, GError **error);
+/* Voxels of a target, (N,D,H,W), that are not LOOM_IGNORED: what a mean divides by. */
+LOOM_EXPORT gint64 loom_target_counted(const LoomTensor *target);
 /* Softmax over C.  @probs: same shape, overwritten; may be @logits. */
 LOOM_EXPORT void loom_softmax(const LoomTensor *logits, LoomTensor *probs);
 

@@ -4,6 +4,7 @@
 #include <loom/plugin.h>
 
 #include <loom/context.h>
+#include <loom/loss_kit.h>
 #include <loom/packet.h>
 #include <loom/store.h>
 #include <loom/tensor.h>

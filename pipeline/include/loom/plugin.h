@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 #define LOOM_ABI_MAJOR 1 /* a struct below changed its layout or its meaning */
-#define LOOM_ABI_MINOR 0 /* something was added at the END of a descriptor */
+#define LOOM_ABI_MINOR 1 /* something was added at the END of a descriptor */
 #define LOOM_EXPORT __attribute__((visibility("default")))
 
 typedef struct _LoomTensor LoomTensor;   /* refcounted, contiguous, rank <= 5 */
@@ -207,9 +207,10 @@ typedef struct {
 
 /* Sizes along the graph before anything runs, and the memory a stage will hold. */
 typedef struct {
-    gint64 n, c, d, h, w; /* 0: not known before the data is read */
-    gint64 classes;       /* channels of the logits; 0: none yet */
-    guint64 bytes;        /* arrives 0: what this stage and its model will allocate */
+    gint64 n, c, d, h, w;   /* 0: not known before the data is read */
+    gint64 classes;         /* channels of the logits; 0: none yet */
+    guint64 bytes;          /* arrives 0: what this stage and its model will allocate */
+    gboolean probabilities; /* the packets will have them beside the prediction */
 } LoomPlan;
 
 #define LOOM_STAGE_PURE (1u << 0) /* result = f(packet, params, rng): may have workers */
@@ -240,14 +241,44 @@ typedef struct {
 
 /* ---- loss: one number and where it points ------------------------------------------- */
 
+/* Label of a voxel that counts nowhere, in the targets that losses are given.  The `loss` stage
+ * puts it where the data has the label that its `ignore` names. */
+#define LOOM_IGNORED 255
+
+/* Soft counts of one class, p its probability: TP = sum of p where it is the true class,
+ * FN = sum of 1 - p there, FP = sum of p elsewhere.  Also: derivatives by them. */
+typedef struct {
+    double tp, fp, fn;
+} LoomCounts;
+
+/* What a loss over several classes at once is given: groups x classes rows, the class fastest.
+ */
+typedef struct {
+    gint64 groups, classes;   /* samples, or 1 for the pooled batch; classes that count */
+    const LoomCounts *counts; /* of each row */
+    const double *share;      /* of each row in the mean: they sum to 1; 1 each in a sum */
+} LoomRegions;
+
 typedef enum { LOOM_LOSS_ON_LOGITS, LOOM_LOSS_ON_PROBS } LoomLossInput;
+
+/* Either `eval`, or `voxel`, or `region` or `regions`, or `voxel` and one of these two: the sum
+ * of both.  For all but `eval` see loom/loss_kit.h: the host does softmax, threads, class
+ * weights, pooling, ignored voxels, and all but the formula's own derivative. */
 typedef struct {
     LoomPlugin base;
-    LoomLossInput input; /* the host applies softmax over C, and its Jacobian afterwards */
-    /* @p, @grad: f32 (N,C,D,H,W); @target: u8 (N,D,H,W), every value < C.
+    LoomLossInput input; /* of eval: the host applies softmax over C, and its Jacobian after */
+    /* @p, @grad: f32 (N,C,D,H,W); @target: u8 (N,D,H,W), every value < C or LOOM_IGNORED.
      * @value: the mean loss.  @grad: d value / d p, arrives zeroed; NULL: not wanted. */
     gboolean (*eval)(gpointer self, const LoomTensor *p, const LoomTensor *target,
                      double *value, LoomTensor *grad, GError **error);
+    /* Loss of one voxel of class @k whose probability is @p, and its derivative d / dp.
+     * 0 < @p < 1 always; @log_p is exact where @p would long have been rounded to 0.
+     * Called by several threads at once. */
+    double (*voxel)(gconstpointer self, gint64 k, double p, double log_p, double *slope);
+    /* Loss of class @k from its soft counts, and its three partial derivatives. */
+    double (*region)(gconstpointer self, gint64 k, LoomCounts n, LoomCounts *slope);
+    /* The same of all classes at once, for what is no mean over classes. */
+    double (*regions)(gconstpointer self, const LoomRegions *all, LoomCounts *slope);
 } LoomLoss;
 
 /* ---- metric: numbers of one case ---------------------------------------------------- */
@@ -260,7 +291,12 @@ typedef struct {
     const LoomTensor *prediction, *truth; /* u8 (D,H,W), every value < classes */
     gint64 classes;                       /* background included */
     double spacing_mm[3];                 /* D, H, W */
+    /* f32 (C,D,H,W), C == classes; NULL: not known.  Never NULL for a metric that needs them.
+     */
+    const LoomTensor *probabilities;
 } LoomMetricInput;
+
+#define LOOM_METRIC_PROBABILITIES (1u << 0) /* labels alone do not do */
 
 typedef struct {
     LoomPlugin base;
@@ -269,6 +305,7 @@ typedef struct {
      * NaN: undefined, and left out of every mean. */
     gboolean (*measure)(gpointer self, const LoomMetricInput *input, double *values,
                         GError **error);
+    guint32 flags;
 } LoomMetric;
 
 /* ---- compute backend: a device; it owns weights and activations --------------------- */
