@@ -7,6 +7,7 @@ typedef struct {
     LoomInstance base; /* must stay first */
     const LoomNode *node;
     char *id;
+    LoomPool *pool;  /* the run's; NULL before open */
     gboolean opened; /* or tried: close runs once, also after a failed open */
 } Instance;
 
@@ -78,6 +79,11 @@ const LoomNode *loom_instance_node(const LoomInstance *instance)
     return ((const Instance *)instance)->node;
 }
 
+LoomPool *loom_instance_pool(const LoomInstance *instance)
+{
+    return ((const Instance *)instance)->pool;
+}
+
 void loom_instance_blame(const LoomInstance *instance, GError **error)
 {
     g_autofree char *place = loom_node_place(loom_instance_node(instance));
@@ -116,6 +122,7 @@ gboolean loom_instance_open(LoomInstance *instance, LoomHost *host, GError **err
                 return FALSE;
     }
     ((Instance *)instance)->opened = TRUE;
+    ((Instance *)instance)->pool = loom_host_pool(host);
     if (!plugin->open)
         return TRUE;
     const gboolean done = plugin->open(instance->self, host, &cause);

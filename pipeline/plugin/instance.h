@@ -47,6 +47,8 @@ gboolean loom_instance_open(LoomInstance *instance, LoomHost *host, GError **err
 void loom_instance_free(LoomInstance *instance);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomInstance, loom_instance_free)
 const LoomNode *loom_instance_node(const LoomInstance *instance);
+/* The threads of the run it was opened for. */
+LoomPool *loom_instance_pool(const LoomInstance *instance);
 /* "stage 'load' (nifti_load)", "loss 'dice'"; (transfer full). */
 char *loom_instance_title(const LoomInstance *instance);
 /* Puts "file:line:column: stage 'load' (nifti_load): " in front of an error's message. */

@@ -4,6 +4,7 @@
 
 #include "instance.h"
 
+#include <loom/loss_kit.h>
 #include <loom/tensor.h>
 
 #include <dlfcn.h>
@@ -130,6 +131,29 @@ static gboolean stage_check(const LoomStage *stage, GError **error)
     return slots_check(stage->reads, error) && slots_check(stage->writes, error);
 }
 
+/* A loss made of formulas carries the kit's parameters at the start of its struct. */
+static gboolean loss_check(const LoomLoss *loss, GError **error)
+{
+    const gboolean region = loss->region || loss->regions;
+
+    if (!!loss->eval + (loss->voxel || region) != 1 || (loss->region && loss->regions))
+        return loom_fail(
+            error, LOOM_ERROR_PLUGIN,
+            "a loss has either eval, or voxel, region or regions, or voxel and one "
+            "of these two");
+    if (loss->eval)
+        return TRUE;
+    for (const LoomParam *row = loss->base.params; row && row->name; row++)
+        if (g_str_equal(row->name, "weights") && row->type == LOOM_PARAM_FLOATS
+            && row->offset == offsetof(LoomLossKit, weights)
+            && loss->base.instance_size >= sizeof(LoomLossKit))
+            return TRUE;
+    return loom_fail(
+        error, LOOM_ERROR_PLUGIN,
+        "a loss made of formulas begins its struct with 'LoomLossKit kit', and its "
+        "rows with LOOM_VOXEL_ROWS, LOOM_REGION_ROWS or LOOM_COMPOUND_ROWS");
+}
+
 static gboolean plugin_check(const LoomRegistry *registry, const LoomPlugin *plugin,
                              GError **error)
 {
@@ -146,6 +170,8 @@ static gboolean plugin_check(const LoomRegistry *registry, const LoomPlugin *plu
     for (const LoomParam *row = plugin->params; row && row->name; row++)
         if (!row_check(plugin, row, error))
             return FALSE;
+    if (plugin->kind == LOOM_KIND_LOSS)
+        return loss_check((const LoomLoss *)plugin, error);
     return plugin->kind != LOOM_KIND_STAGE || stage_check((const LoomStage *)plugin, error);
 }
 

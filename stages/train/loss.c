@@ -2,17 +2,22 @@
  *   L = sum_k w_k L(logits_k, label[::s, ::s, ::s]) / sum_k w_k,  w_k = 1, 1/2, 1/4, ...
  * where s is the ratio of the grids.
  * Source: Isensee et al. 2021 (nnU-Net), deep supervision. */
+#include "class_gradient.h"
 #include "outputs.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct {
     LoomInstance *loss;
+    gint64 ignore;
     const LoomDataset *dataset; /* the run's; NULL: none */
 } Loss;
 
 static const LoomParam loss_params[] = {
     LOOM_USE(Loss, loss, NULL, "loss", "the loss to train with"),
+    LOOM_INT(Loss, ignore, "-1", -1, 255, NULL,
+             "label of the voxels that count nowhere, often 255 or the last; -1: none"),
     {0},
 };
 
@@ -25,6 +30,7 @@ static const LoomSlot loss_reads[] = {
 
 static const LoomSlot loss_writes[] = {
     {"loss", LOOM_F64, "", 0, "the weighted mean over the resolutions"},
+    {"class_gradient", LOOM_F32, "K", 0, "its norm over the voxels of each class"},
     {"dlogits", LOOM_F32, "NCDHW", 0, "d loss / d logits"},
     OUTPUT_COARSER("dlogits", "d loss / d logits of that level"),
     {0},
@@ -38,19 +44,56 @@ static gboolean loss_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError **
     return TRUE;
 }
 
-/* The network has a class for every label, and no other. */
+/* The network has a class for every label but the ignored one, and no other. */
 static gboolean loss_plan(gpointer self, LoomPlan *plan, GError **error)
 {
-    const LoomDataset *dataset = ((const Loss *)self)->dataset;
+    const Loss *loss = self;
+    const LoomDataset *dataset = loss->dataset;
+    const gint64 labels = dataset ? dataset->n_labels : 0;
+    const gboolean among = loss->ignore >= 0 && loss->ignore < labels;
     g_autofree char *names = NULL;
 
-    if (!dataset || !dataset->n_labels || !plan->classes || plan->classes == dataset->n_labels)
+    if (!labels || !plan->classes)
+        return TRUE;
+    if (among && loss->ignore != labels - 1)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "'ignore' is %" G_GINT64_FORMAT
+                         " (%s), a class between others: want the "
+                         "last label of the data set, or one that it has not",
+                         loss->ignore, dataset->label_names[loss->ignore]);
+    if (plan->classes == labels - among)
         return TRUE;
     names = g_strjoinv(", ", dataset->label_names);
-    return loom_fail(error, LOOM_ERROR_SHAPE,
-                     "the network has %" G_GINT64_FORMAT
-                     " classes, the data set has %u labels (%s)",
-                     plan->classes, dataset->n_labels, names);
+    return loom_fail(
+        error, LOOM_ERROR_SHAPE,
+        "the network has %" G_GINT64_FORMAT " classes, the data set has %u labels (%s)%s",
+        plan->classes, dataset->n_labels, names, among ? ", the last of them ignored" : "");
+}
+
+/* Losses know the ignored label as LOOM_IGNORED.  Without an ignored label such a voxel is a
+ * mistake in the data.
+ * @marked: (transfer full): u8 (N,D,H,W), @label in the losses' terms; NULL: it is already */
+static gboolean ignore_label(const Loss *loss, const LoomTensor *label, LoomTensor **marked,
+                             GError **error)
+{
+    const gint64 n = loom_tensor_count(label);
+    const guint8 *from = loom_tensor_u8(label);
+
+    if (loss->ignore == LOOM_IGNORED)
+        return TRUE;
+    if (memchr(from, LOOM_IGNORED, (gsize)n))
+        return loom_fail(error, LOOM_ERROR_SHAPE,
+                         "'label' has a voxel of class %d, which is none: set 'ignore: %d' to "
+                         "leave such voxels out",
+                         LOOM_IGNORED, LOOM_IGNORED);
+    if (loss->ignore < 0)
+        return TRUE;
+    if (!(*marked = loom_tensor_copy(label, error)))
+        return FALSE;
+    guint8 *to = loom_tensor_u8_mut(*marked);
+    for (gint64 v = 0; v < n; v++)
+        to[v] = from[v] == loss->ignore ? LOOM_IGNORED : from[v];
+    return TRUE;
 }
 
 /* Every s-th voxel of @label, s = label's size / logits' size along each axis.
@@ -113,11 +156,15 @@ static gboolean loss_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomCo
                                                                 OUTPUT_NAMES("dlogits");
     const Loss *loss = self;
     const LoomTensor *label = loom_packet_need(packet, "label", error);
+    g_autoptr(LoomTensor) marked = NULL;
     double value = 0, total = 0;
     guint n = 0;
 
-    if (!label || !loom_packet_need(packet, in[0], error))
+    if (!label || !loom_packet_need(packet, in[0], error)
+        || !loom_tensor_check(label, LOOM_U8, "NDHW", "label", error)
+        || !ignore_label(loss, label, &marked, error))
         return FALSE;
+    label = marked ? marked : label;
     for (; n < LOOM_MODEL_MAX_OUTPUTS && loom_packet_get(packet, in[n]); n++)
         total += ldexp(1, -(int)n);
     for (guint k = 0; k < n; k++) {
@@ -127,10 +174,14 @@ static gboolean loss_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomCo
             return FALSE;
         loom_packet_set(packet, out[k], dlogits);
     }
+    LoomTensor *norms = class_gradient(loom_packet_get(packet, out[0]), label, error);
+    if (!norms)
+        return FALSE;
+    loom_packet_set(packet, "class_gradient", norms); /* of the finest level */
     if (!isfinite(value))
         return loom_fail(error, LOOM_ERROR_NUMERIC,
                          "the loss of '%s' is %g: is the rate too high?",
-                         loom_packet_id(packet), value);
+                         loom_packet_id(packet), isnan(value) ? fabs(value) : value);
     loom_packet_set(packet, "loss", loom_tensor_new_scalar(value));
     return TRUE;
 }

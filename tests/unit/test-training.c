@@ -95,6 +95,74 @@ static void test_loss_refusals(void)
                        LOOM_ERROR_SHAPE, "no whole fraction of the label's");
 }
 
+/* Half of the voxels are ignored, by two labels for it, also at the coarser level, whose grid
+ * holds every second voxel: the loss, a nested one, is that of the other half alone. */
+static void test_ignored(void)
+{
+    static const guint8 marks[] = {7, 255};
+    static const char loss[] = "{use: sum, of: [{use: cross_entropy}, {use: dice}]}";
+    g_autofree char *plain_yaml = g_strdup_printf("{use: loss, loss: %s}", loss);
+    g_autoptr(LoomTestStage) plain = loom_test_stage(plain_yaml, NULL, NULL);
+    g_autoptr(LoomTensor) z = loom_test_random("NCDHW", SHAPE(1, 2, 4, 4, 4), 1, -1, 1);
+    g_autoptr(LoomTensor) coarse = loom_test_random("NCDHW", SHAPE(1, 2, 2, 2, 2), 2, -1, 1);
+    g_autoptr(LoomTensor) t = loom_test_random_labels("NDHW", SHAPE(1, 4, 4, 4), 3, 2);
+    g_autoptr(LoomTensor) z_half =
+        loom_tensor_new(LOOM_F32, "NCDHW", (const gint64[]){1, 2, 2, 4, 4}, NULL);
+    g_autoptr(LoomTensor) coarse_half =
+        loom_tensor_new(LOOM_F32, "NCDHW", (const gint64[]){1, 2, 1, 2, 2}, NULL);
+    g_autoptr(LoomTensor) t_half =
+        loom_tensor_new(LOOM_U8, "NDHW", (const gint64[]){1, 2, 4, 4}, NULL);
+
+    memcpy(loom_tensor_u8_mut(t_half), loom_tensor_u8(t), 32);
+    for (gint64 k = 0; k < 2; k++) {
+        memcpy(loom_tensor_f32_mut(z_half) + 32 * k, loom_tensor_f32(z) + 64 * k,
+               32 * sizeof(float));
+        memcpy(loom_tensor_f32_mut(coarse_half) + 4 * k, loom_tensor_f32(coarse) + 8 * k,
+               4 * sizeof(float));
+    }
+    LoomPacket *half = packet_of(loom_tensor_ref(z_half), loom_tensor_ref(t_half));
+    loom_packet_set(half, "logits_1", loom_tensor_ref(coarse_half));
+    g_assert_cmpint(loom_test_push(plain, half, 0, NULL), ==, LOOM_FLOW_OK);
+    const double want =
+        loom_tensor_scalar(loom_packet_get(loom_test_out(plain)->pdata[0], "loss"));
+
+    for (guint i = 0; i < G_N_ELEMENTS(marks); i++) {
+        g_autofree char *yaml =
+            g_strdup_printf("{use: loss, ignore: %u, loss: %s}", marks[i], loss);
+        g_autoptr(LoomTestStage) stage = loom_test_stage(yaml, NULL, NULL);
+        LoomTensor *marked = loom_tensor_copy(t, NULL);
+
+        memset(loom_tensor_u8_mut(marked) + 32, marks[i], 32);
+        LoomPacket *packet = packet_of(loom_tensor_ref(z), marked);
+        loom_packet_set(packet, "logits_1", loom_tensor_ref(coarse));
+        g_assert_cmpint(loom_test_push(stage, packet, 0, NULL), ==, LOOM_FLOW_OK);
+        const LoomPacket *result = loom_test_out(stage)->pdata[0];
+        loom_assert_near(loom_tensor_scalar(loom_packet_get(result, "loss")), want, 1e-12);
+        const float *g = loom_tensor_f32(loom_packet_get(result, "dlogits"));
+        for (gint64 v = 0; v < 128; v++)
+            g_assert_true((v % 64 >= 32) == (g[v] == 0.0f));
+    }
+}
+
+/* The number is a mistake in the data unless it was named. */
+static void test_ignored_unnamed(void)
+{
+    static const char *const yaml[] = {"{use: loss, loss: {use: dice}}",
+                                       "{use: loss, ignore: 7, loss: {use: dice}}"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(yaml); i++) {
+        g_autoptr(LoomTestStage) stage = loom_test_stage(yaml[i], NULL, NULL);
+        g_autoptr(GError) error = NULL;
+        LoomPacket *packet =
+            packet_of(loom_test_f32("NCDHW", SHAPE(1, 2, 1, 1, 2), F32(0, 0, 1, 0)),
+                      loom_test_u8("NDHW", SHAPE(1, 1, 1, 2), U8(0, 255)));
+
+        loom_assert_failed(
+            loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR, LOOM_ERROR_SHAPE,
+            "'label' has a voxel of class 255, which is none: set 'ignore: 255'");
+    }
+}
+
 /* ---- backward ----------------------------------------------------------------------- */
 
 static void test_no_tape(void)
@@ -222,18 +290,18 @@ static const LoomStage source = {
 static const LoomModule module = {LOOM_ABI_MAJOR, LOOM_ABI_MINOR, "training", "0",
                                   (const LoomPlugin *const[]){&source.base, NULL}};
 
-static void check_graph(const char *load, const char *last, LoomDataset *dataset,
-                        LoomErrorCode code, const char *want)
+static void check_graph(const char *load, const char *loss, const char *last,
+                        LoomDataset *dataset, LoomErrorCode code, const char *want)
 {
     g_autofree char *text =
         g_strdup_printf("segloom: 1\n%sgraphs:\n  train:\n"
                         "    load: {use: training_source%s}\n"
                         "    forward: {use: forward, from: load, model: net}\n"
-                        "    loss: {use: loss, from: forward, loss: {use: dice}}\n"
+                        "    loss: {use: loss, from: forward, loss: {use: dice}%s}\n"
                         "    back: {use: backward, from: loss, model: net}\n"
                         "    step: {use: sgd_step, from: back, model: net}\n"
                         "%srun: {graph: train, steps: 1}\n",
-                        network, load, last);
+                        network, load, loss, last);
     g_autoptr(LoomNode) config = loom_yaml_parse(text, strlen(text), "test", "/", NULL);
     const LoomRunOptions options = {.dataset = dataset};
     g_autoptr(LoomRun) run = NULL;
@@ -263,14 +331,22 @@ static void test_graph(void)
     static const char *const three[] = {"background", "Anterior", "Posterior", NULL};
     static const char *const two[] = {"background", "organ", NULL};
 
-    check_graph("", "", dataset_of(three), LOOM_ERROR_SHAPE,
+    check_graph("", "", "", dataset_of(three), LOOM_ERROR_SHAPE,
                 "the network has 2 classes, the data set has 3 labels (background, Anterior, "
                 "Posterior)");
-    check_graph("", "", dataset_of(two), 0, NULL);
-    check_graph("", "", NULL, 0, NULL);
-    check_graph(", edge: 7", "", NULL, LOOM_ERROR_SHAPE,
+    check_graph("", "", "", dataset_of(two), 0, NULL);
+    /* the last label may be the one that counts nowhere; so may one that no class has */
+    check_graph("", ", ignore: 2", "", dataset_of(three), 0, NULL);
+    check_graph("", ", ignore: 255", "", dataset_of(two), 0, NULL);
+    check_graph("", ", ignore: 1", "", dataset_of(three), LOOM_ERROR_CONFIG,
+                "'ignore' is 1 (Anterior), a class between others");
+    check_graph("", ", ignore: 1", "", dataset_of(two), LOOM_ERROR_SHAPE,
+                "the network has 2 classes, the data set has 2 labels (background, organ), the "
+                "last of them ignored");
+    check_graph("", "", "", NULL, 0, NULL);
+    check_graph(", edge: 7", "", "", NULL, LOOM_ERROR_SHAPE,
                 "patch D 7 is not divisible by 2, nearest: 6, 8");
-    check_graph("", "    again: {use: adam_step, from: step, model: net}\n", NULL,
+    check_graph("", "", "    again: {use: adam_step, from: step, model: net}\n", NULL,
                 LOOM_ERROR_CONFIG, "another stage steps the model 'net' already");
 }
 
@@ -280,6 +356,8 @@ int main(int argc, char **argv)
     g_assert_true(loom_registry_add(loom_test_registry(), &module, "test-training", NULL));
     g_test_add_func("/training/deep-supervision", test_deep_supervision);
     g_test_add_func("/training/loss-refusals", test_loss_refusals);
+    g_test_add_func("/training/ignored", test_ignored);
+    g_test_add_func("/training/ignored-unnamed", test_ignored_unnamed);
     g_test_add_func("/training/no-tape", test_no_tape);
     g_test_add_func("/training/schedule", test_schedule);
     g_test_add_func("/training/poly-without-end", test_poly_without_end);
