@@ -1,6 +1,9 @@
-/* Every loss of the registry keeps the promises of its kind.  A loss with required parameters
+/* Every loss of the registry keeps the promises of its kind: those that `segloom plugin test`
+ * looks at, and the refusals that the engine makes for it.  A loss with required parameters
  * needs a row in `configured`; options worth a check of their own have one as well. */
 #include "loom_test.h"
+
+#include "plugin/check.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,6 +12,28 @@ static const char *const configured[] = {
     "{use: sum, of: [{use: dice}, {use: cross_entropy}], weights: [0.5, 2]}",
     "{use: dice, background: true, batch: false, smooth: 1}",
     "{use: dice, batch: false}",
+    "{use: cc_dice_ce, neighbours: 6, spacing: [3, 1, 0.5]}",
+    "{use: hausdorff, alpha: 1, spacing: [3, 1, 0.5]}",
+    "{use: cldice, iterations: 0}",
+    "{use: sum, of: [{use: dice}, {use: boundary}, {use: blob}], weights: [1, 0.01, 0.5]}",
+    "{use: sum, of: [{use: unified_focal}, {use: topk}]}",
+    "{use: cross_entropy, divide_by: voxels}",
+    "{use: focal, gamma: 0.5, divide_by: weights}",
+    "{use: focal, gamma: 1.5}",
+    "{use: topk, k: 40}",
+    "{use: dice_topk, k: 50, batch: false}",
+    "{use: tversky, background: false, batch: true}",
+    "{use: generalised_dice, absent: count}",
+    "{use: generalised_dice, background: false, batch: true}",
+    "{use: focal_tversky, of: mean, gamma: 0.5, smooth: 1}",
+    "{use: focal_dice, of: overlap, gamma: 0.5, smooth: 1}",
+    "{use: cosine_tversky, gamma: 2, background: false}",
+    "{use: dscplusplus, gamma: 1.5}",
+    "{use: mixed_focal, balance: 0.3, batch: true}",
+    "{use: unified_focal, form: symmetric, gamma: 0.2, lambda: 0.3}",
+    "{use: unified_focal, suppressed: [0, 1], delta: 0.8, sum_classes: true}",
+    ("{use: unified_focal, form: symmetric, gamma: 0.2, lambda: 0.3, paper_lambda: true, "
+     "paper_exponents: true}"),
 };
 
 /* Without a row: its defaults. */
@@ -38,52 +63,37 @@ static double eval(const LoomInstance *loss, const LoomTensor *logits, const Loo
     return value;
 }
 
-/* ---- gradient ----------------------------------------------------------------------- */
+/* ---- what pipeline/plugin/loss_check.c asks ------------------------------------------ */
 
-/* Central differences with h = 1e-2.  The value is computed from float32 probabilities, so a
- * difference has an error of about 1e-7 / 2h = 5e-6 a sample of the mean, and one of h^2 / 6 of
- * the third derivative, at most 2e-5 of a gradient's size: together below 1e-3 of the largest
- * gradient, plus 1e-5 where all are small. */
-static void check_gradient(const LoomInstance *loss, LoomTensor *logits,
-                           const LoomTensor *target)
+typedef struct {
+    char *yaml;
+    const LoomCheck *check;
+} Case;
+
+static void case_free(gpointer data)
 {
-    const gint64 c = loom_tensor_size(logits, 'C'),
-                 voxels = loom_tensor_count_from(logits, 'D');
-    const float h = 1e-2f;
-    g_autoptr(LoomTensor) dlogits = loom_tensor_new_like(logits, NULL);
-    float *z = loom_tensor_f32_mut(logits);
-    const float *g = loom_tensor_f32(dlogits);
-    double largest = 0;
+    Case *it = data;
 
-    loom_tensor_f32_mut(dlogits)[0] = NAN; /* must be overwritten */
-    eval(loss, logits, target, dlogits);
-    for (gint64 i = 0; i < loom_tensor_count(logits); i++)
-        largest = fmax(largest, fabs((double)g[i]));
-    g_assert_true(isfinite(largest));
-    for (gint64 i = 0; i < loom_tensor_count(logits); i++) {
-        const float before = z[i], above = before + h, below = before - h;
-        double up, down;
-
-        z[i] = above;
-        up = eval(loss, logits, target, NULL);
-        z[i] = below;
-        down = eval(loss, logits, target, NULL);
-        z[i] = before;
-        loom_assert_near((double)g[i], (up - down) / ((double)above - (double)below),
-                         1e-3 * largest + 1e-5);
-    }
-    /* Adding a number to all logits of a voxel changes nothing: the gradients sum to 0, but for
-     * float32's rounding of gradients around 0.1 before the softmax takes them apart. */
-    for (gint64 v = 0; v < loom_tensor_count(logits) / c; v++) {
-        double sum = 0;
-
-        for (gint64 k = 0; k < c; k++)
-            sum += (double)g[(v / voxels * c + k) * voxels + v % voxels];
-        loom_assert_near(sum, 0, 1e-6 * largest * (double)c + 2e-8);
-    }
+    g_free(it->yaml);
+    g_free(it);
 }
 
-static void test_gradient(gconstpointer yaml)
+static void test_check(gconstpointer data)
+{
+    const Case *it = data;
+    g_autoptr(LoomInstance) loss = opened(it->yaml);
+    g_autoptr(GString) found = g_string_new(NULL);
+    GError *error = NULL;
+
+    it->check->run(loss, found, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(found->len, >, 0);
+    g_test_message("%s", found->str);
+}
+
+/* Adding a number to all logits of a voxel changes nothing: the gradients sum to 0, but for
+ * float32's rounding of gradients around 0.1 before the softmax takes them apart. */
+static void test_shift(gconstpointer yaml)
 {
     g_autoptr(LoomInstance) loss = opened(yaml);
 
@@ -92,86 +102,24 @@ static void test_gradient(gconstpointer yaml)
             loom_test_random("NCDHW", SHAPE(2, c, 2, 3, 2), (guint64)c, -2, 2);
         g_autoptr(LoomTensor) target =
             loom_test_random_labels("NDHW", SHAPE(2, 2, 3, 2), (guint64)c, c);
+        g_autoptr(LoomTensor) dlogits = loom_tensor_new_like(logits, NULL);
+        const float *g = loom_tensor_f32(dlogits);
+        const gint64 voxels = 12;
+        double largest = 0;
 
-        check_gradient(loss, logits, target);
-    }
-}
+        loom_tensor_f32_mut(dlogits)[0] = NAN; /* must be overwritten */
+        eval(loss, logits, target, dlogits);
+        for (gint64 i = 0; i < loom_tensor_count(logits); i++)
+            largest = fmax(largest, fabs((double)g[i]));
+        g_assert_true(isfinite(largest));
+        for (gint64 v = 0; v < loom_tensor_count(target); v++) {
+            double sum = 0;
 
-/* Probabilities within 1e-4 of 0 and 1, some of them right and some wrong. */
-static void test_corners(gconstpointer yaml)
-{
-    g_autoptr(LoomInstance) loss = opened(yaml);
-    g_autoptr(LoomTensor) logits =
-        loom_test_random("NCDHW", SHAPE(1, 3, 2, 2, 3), 3, -0.1, 0.1);
-    g_autoptr(LoomTensor) believed = loom_test_random_labels("NDHW", SHAPE(1, 2, 2, 3), 4, 3);
-    g_autoptr(LoomTensor) target = loom_test_random_labels("NDHW", SHAPE(1, 2, 2, 3), 5, 3);
-
-    for (gint64 v = 0; v < 12; v++)
-        loom_tensor_f32_mut(logits)[loom_tensor_u8(believed)[v] * 12 + v] += 10;
-    check_gradient(loss, logits, target);
-}
-
-/* ---- values ------------------------------------------------------------------------- */
-
-static gboolean all_finite(const LoomTensor *tensor)
-{
-    for (gint64 i = 0; i < loom_tensor_count(tensor); i++)
-        if (!isfinite(loom_tensor_f32(tensor)[i]))
-            return FALSE;
-    return TRUE;
-}
-
-/* Logits so far apart that probabilities are 0 and 1; labels with and without foreground. */
-static void test_extremes(gconstpointer yaml)
-{
-    static const guint8 labels[][4] = {{0, 1, 2, 1}, {0, 0, 0, 0}, {2, 2, 2, 2}};
-    g_autoptr(LoomInstance) loss = opened(yaml);
-
-    for (guint l = 0; l < G_N_ELEMENTS(labels); l++)
-        for (gint64 shift = 0; shift < 3; shift++) {
-            g_autoptr(LoomTensor) target =
-                loom_test_u8("NDHW", SHAPE(1, 1, 2, 2), labels[l], 4);
-            g_autoptr(LoomTensor) logits =
-                loom_test_random("NCDHW", SHAPE(1, 3, 1, 2, 2), 1, -1, 1);
-            g_autoptr(LoomTensor) dlogits = loom_tensor_new_like(logits, NULL);
-
-            for (gint64 v = 0; v < 4; v++)
-                loom_tensor_f32_mut(logits)[(labels[l][v] + shift) % 3 * 4 + v] = 1e4f;
-            g_assert_true(isfinite(eval(loss, logits, target, dlogits)));
-            g_assert_true(all_finite(dlogits));
+            for (gint64 k = 0; k < c; k++)
+                sum += (double)g[(v / voxels * c + k) * voxels + v % voxels];
+            loom_assert_near(sum, 0, 1e-6 * largest * (double)c + 2e-8);
         }
-}
-
-/* The value does not depend on whether a gradient is asked for, nor do the inputs change. */
-static void test_value_alone(gconstpointer yaml)
-{
-    g_autoptr(LoomInstance) loss = opened(yaml);
-    g_autoptr(LoomTensor) logits = loom_test_random("NCDHW", SHAPE(2, 4, 3, 17, 11), 1, -3, 3);
-    g_autoptr(LoomTensor) target = loom_test_random_labels("NDHW", SHAPE(2, 3, 17, 11), 2, 4);
-    g_autoptr(LoomTensor) logits_before = loom_tensor_copy(logits, NULL);
-    g_autoptr(LoomTensor) target_before = loom_tensor_copy(target, NULL);
-    g_autoptr(LoomTensor) first = loom_tensor_new_like(logits, NULL);
-    g_autoptr(LoomTensor) second = loom_tensor_new_like(logits, NULL);
-    const double value = eval(loss, logits, target, first);
-
-    g_assert_true(value == eval(loss, logits, target, NULL));
-    g_assert_true(value == eval(loss, logits, target, second));
-    g_assert_true(loom_test_equal(first, second));
-    g_assert_true(loom_test_equal(logits, logits_before));
-    g_assert_true(loom_test_equal(target, target_before));
-}
-
-/* Right is better than wrong. */
-static void test_order(gconstpointer yaml)
-{
-    g_autoptr(LoomInstance) loss = opened(yaml);
-    g_autoptr(LoomTensor) target = loom_test_u8("NDHW", SHAPE(1, 1, 1, 4), U8(0, 1, 0, 1));
-    g_autoptr(LoomTensor) right =
-        loom_test_f32("NCDHW", SHAPE(1, 2, 1, 1, 4), F32(3, -3, 3, -3, -3, 3, -3, 3));
-    g_autoptr(LoomTensor) wrong =
-        loom_test_f32("NCDHW", SHAPE(1, 2, 1, 1, 4), F32(-3, 3, -3, 3, 3, -3, 3, -3));
-
-    g_assert_cmpfloat(eval(loss, right, target, NULL), <, eval(loss, wrong, target, NULL));
+    }
 }
 
 /* ---- refusals ----------------------------------------------------------------------- */
@@ -259,20 +207,20 @@ static void test_weights(void)
 
 static void add_tests(const char *yaml, const char *name, guint number)
 {
-    static const struct {
-        const char *name;
-        void (*run)(gconstpointer yaml);
-    } tests[] = {
-        {"gradient", test_gradient}, {"corners", test_corners},
-        {"extremes", test_extremes}, {"value-alone", test_value_alone},
-        {"order", test_order},       {"refusals", test_refusals},
-    };
+    g_autofree char *shift = g_strdup_printf("/loss/%s/%u/shift", name, number);
+    g_autofree char *refusals = g_strdup_printf("/loss/%s/%u/refusals", name, number);
 
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++) {
-        g_autofree char *path = g_strdup_printf("/loss/%s/%u/%s", name, number, tests[i].name);
+    for (const LoomCheck *check = loom_loss_checks(); check->name; check++) {
+        g_autofree char *path = g_strdup_printf("/loss/%s/%u/%s", name, number, check->name);
+        Case *it = g_new0(Case, 1);
 
-        g_test_add_data_func_full(path, g_strdup(yaml), tests[i].run, g_free);
+        it->yaml = g_strdup(yaml);
+        it->check = check;
+        g_strdelimit(path, " ", '-');
+        g_test_add_data_func_full(path, it, test_check, case_free);
     }
+    g_test_add_data_func_full(shift, g_strdup(yaml), test_shift, g_free);
+    g_test_add_data_func_full(refusals, g_strdup(yaml), test_refusals, g_free);
 }
 
 int main(int argc, char **argv)
