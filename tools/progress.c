@@ -49,13 +49,18 @@ static const char *class_of(const LoomField *field)
     return slash ? slash + 1 : NULL;
 }
 
+/* "dice/Anterior" is of "dice". */
+static gboolean is_class_of(const LoomField *field, const LoomField *mean)
+{
+    const gsize length = strlen(mean->name);
+
+    return g_str_has_prefix(field->name, mean->name) && field->name[length] == '/';
+}
+
 /* The field is the mean of the classes that follow it. */
 static gboolean has_classes(const LoomField *fields, guint n_fields)
 {
-    const gsize length = strlen(fields[0].name);
-
-    return n_fields > 1 && g_str_has_prefix(fields[1].name, fields[0].name)
-           && fields[1].name[length] == '/';
+    return n_fields > 1 && is_class_of(&fields[1], &fields[0]);
 }
 
 static void append_number(GString *text, const LoomField *field)
@@ -86,7 +91,8 @@ static void append_step_field(GString *text, const LoomField *fields, guint n_fi
         const gboolean many = has_classes(fields, n_fields);
 
         g_string_append(text, fields->name);
-        for (guint i = many ? 1 : 0; i < n_fields && (i == 0 || class_of(&fields[i])); i++) {
+        for (guint i = many ? 1 : 0;
+             i < n_fields && (i == 0 || is_class_of(&fields[i], fields)); i++) {
             g_string_append_c(text, ' ');
             append_number(text, &fields[i]);
         }
@@ -118,7 +124,7 @@ static char *reading_text(const LoomField *fields, guint n_fields, gboolean clas
         append_number(text, fields);
     if (!classes || !has_classes(fields, n_fields))
         return g_string_free(text, FALSE);
-    for (guint i = 1; i < n_fields && class_of(&fields[i]); i++) {
+    for (guint i = 1; i < n_fields && is_class_of(&fields[i], fields); i++) {
         g_string_append_printf(text, "%s%s ", i == 1 ? " (" : ", ", class_of(&fields[i]));
         append_number(text, &fields[i]);
     }

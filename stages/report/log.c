@@ -2,16 +2,21 @@
  *
  * A record "step" has the means since the last one: loss, dice (mean of the classes), dice/NAME
  * for each class but the background; the latest rate and gradient_norm; samples_per_second and
- * seconds_left by the clock; the fill of the queues.  Dice is that of argmax(logits) against
+ * seconds_left by the clock; the fill of the queues.  And of each class but the background:
+ * recall/NAME; patches/NAME, the share of patches that hold it; gradient/NAME, its share in the
+ * squared norm of d loss / d logits.  Dice and recall are those of argmax(logits) against
  * the labels, over all voxels of the packets together.  steps.csv has no time in it: a run that
  * was stopped and resumed writes the same file as one that was not. */
+#include "class_log.h"
 #include "csv.h"
 
 #include <math.h>
 #include <string.h>
 
+#define FEWEST_PATCHES 20
+
 typedef struct {
-    gint64 every;
+    gint64 every, watch;
     gboolean csv;
     const LoomDataset *dataset; /* NULL: none */
     char *folder;               /* NULL: only checking */
@@ -22,6 +27,7 @@ typedef struct {
     gint64 *all;       /* the same, since the last record */
     double loss;       /* sum since the last record */
     gint64 n, samples; /* packets and samples since the last record */
+    ClassLog fares;
     double rate, norm; /* of the last packet; NaN: it has none */
     gint64 recorded;   /* time of the last record, microseconds; 0: none */
     gint64 begun;      /* time of the first packet, at step `first` */
@@ -31,6 +37,9 @@ typedef struct {
 
 static const LoomParam log_params[] = {
     LOOM_INT(Log, every, "10", 1, 1000000, "steps", "between two records"),
+    LOOM_INT(
+        Log, watch, "0", 0, 1e12, "patches",
+        "without gradient of a class before a warning; 0: the cases that train, at least 20"),
     LOOM_BOOL(Log, csv, "true", "write steps.csv, a row for each step"),
     {0},
 };
@@ -41,6 +50,7 @@ static const LoomSlot log_reads[] = {
     {"gradient_norm", LOOM_F64, "", LOOM_SLOT_OPTIONAL, "before clipping"},
     {"logits", LOOM_F32, "NCDHW", LOOM_SLOT_OPTIONAL, "for the Dice of the training patches"},
     {"label", LOOM_U8, "NDHW", LOOM_SLOT_OPTIONAL, "true class of each voxel"},
+    {"class_gradient", LOOM_F32, "K", LOOM_SLOT_OPTIONAL, "its norm over a class's voxels"},
     {0},
 };
 
@@ -62,17 +72,28 @@ static void log_close(gpointer self)
     g_free(log->folder);
     g_free(log->voxels);
     g_free(log->all);
+    class_log_close(&log->fares);
     csv_close(&log->table);
 }
 
 /* "dice/Anterior", or "dice/1" where the data set has no name; (transfer full). */
-static char *dice_name(const Log *log, gint64 k)
+static char *name_of(const Log *log, const char *what, gint64 k)
 {
     const LoomDataset *dataset = log->dataset;
 
     return dataset && k < dataset->n_labels
-               ? g_strdup_printf("dice/%s", dataset->label_names[k])
-               : g_strdup_printf("dice/%" G_GINT64_FORMAT, k);
+               ? g_strdup_printf("%s/%s", what, dataset->label_names[k])
+               : g_strdup_printf("%s/%" G_GINT64_FORMAT, what, k);
+}
+
+/* An epoch, but no fewer patches than can tell a rare class from a lost one. */
+static gint64 watch_of(const Log *log)
+{
+    guint n = 0;
+
+    if (log->dataset)
+        g_free(loom_dataset_split(log->dataset, LOOM_SPLIT_TRAIN, &n));
+    return log->watch ? log->watch : MAX(n, FEWEST_PATCHES);
 }
 
 /* With the first packet, since the columns depend on the number of classes. */
@@ -88,8 +109,9 @@ static gboolean log_begin(Log *log, const LoomTensor *logits, gint64 step, GErro
     log->classes = logits ? loom_tensor_size(logits, 'C') : 0;
     log->voxels = g_new0(gint64, 3 * (gsize)log->classes);
     log->all = g_new0(gint64, 3 * (gsize)log->classes);
+    class_log_open(&log->fares, log->dataset, log->classes, watch_of(log));
     for (gint64 k = 1; k < log->classes; k++) {
-        g_autofree char *name = dice_name(log, k);
+        g_autofree char *name = name_of(log, "dice", k);
 
         csv_text(header, name);
     }
@@ -177,9 +199,25 @@ static void dice_add(const Log *log, GArray *fields)
     }
     field_add(fields, NULL, "dice", n ? sum / (double)n : NAN, NULL);
     for (gint64 k = 1; k < log->classes; k++) {
-        g_autofree char *name = dice_name(log, k);
+        g_autofree char *name = name_of(log, "dice", k);
 
         field_add(fields, NULL, name, dice_of(log->all + 3 * k), NULL);
+    }
+}
+
+/* What the terminal leaves to log.jsonl. */
+static void fares_add(const Log *log, GArray *fields)
+{
+    for (gint64 k = 1; k < log->classes; k++) {
+        const gint64 *counts = log->all + 3 * k; /* predicted, true, both */
+        g_autofree char *recall = name_of(log, "recall", k);
+        g_autofree char *patches = name_of(log, "patches", k);
+        g_autofree char *gradient = name_of(log, "gradient", k);
+
+        field_add(fields, NULL, recall, counts[1] ? (double)counts[2] / (double)counts[1] : NAN,
+                  NULL);
+        field_add(fields, NULL, patches, class_log_patches(&log->fares, k), NULL);
+        field_add(fields, NULL, gradient, class_log_gradient(&log->fares, k), NULL);
     }
 }
 
@@ -207,6 +245,7 @@ static void log_record(Log *log, LoomContext *ctx, gint64 step)
 
     field_add(fields, texts, "loss", log->loss / (double)log->n, NULL);
     dice_add(log, fields);
+    fares_add(log, fields);
     field_add(fields, texts, "rate", log->rate, NULL);
     field_add(fields, texts, "gradient_norm", log->norm, NULL);
     speed_add(log, fields, step);
@@ -214,6 +253,7 @@ static void log_record(Log *log, LoomContext *ctx, gint64 step)
     loom_context_record(ctx, "step", &g_array_index(fields, LoomField, 0), fields->len);
     log->loss = 0;
     log->n = log->samples = 0;
+    class_log_reset(&log->fares);
     if (log->classes)
         memset(log->all, 0, 3 * (gsize)log->classes * sizeof *log->all);
 }
@@ -228,8 +268,10 @@ static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GEr
 
     if (!log_begin(log, logits, step, error))
         return FALSE;
-    if (logits)
+    if (logits) {
         count_voxels(log, logits, label);
+        class_log_take(&log->fares, label, loom_packet_get(packet, "class_gradient"));
+    }
     log->loss += loss;
     log->n++;
     if (step > log->first) /* the clock began to run at the end of the first packet */
