@@ -2,29 +2,38 @@
  */
 #include "command.h"
 #include "phantom.h"
+#include "phantom_files.h"
+#include "phantom_labels.h"
 #include "terminal.h"
 
-#include <json-glib/json-glib.h>
-#include <math.h>
 #include <string.h>
 
 #define LARGEST_EDGE 1024
+#define UNSET G_MININT64
 
 typedef struct {
-    const PhantomKind *kind;
+    const PhantomKind *kind; /* NULL: painted around label maps */
     const char *folder;
     gint64 size[3];
     gint64 cases, seed;
+    PhantomLabels labels;
 } Order;
 
-static char *kind_option, *size_option;
-static gint64 cases_option = 10, seed_option = 1;
+static char *kind_option, *size_option, *labels_option, *merge_option;
+static gint64 cases_option = UNSET, seed_option = 1;
+static double margin_option = -1;
 
 static const GOptionEntry options[] = {
     {"kind", 0, 0, G_OPTION_ARG_STRING, &kind_option, "kits (default), brats or spheres",
      "KIND"},
     {"cases", 0, 0, G_OPTION_ARG_INT64, &cases_option, "How many, 10 by default", "N"},
     {"size", 0, 0, G_OPTION_ARG_STRING, &size_option, "Voxels, as 64,96,120", "D,H,W"},
+    {"from-labels", 0, 0, G_OPTION_ARG_FILENAME, &labels_option,
+     "Paint a CT around each label map of that folder", "LABELDIR"},
+    {"margin", 0, 0, G_OPTION_ARG_DOUBLE, &margin_option,
+     "Cut the maps to their labels and so many mm around", "MM"},
+    {"merge", 0, 0, G_OPTION_ARG_STRING, &merge_option,
+     "These labels become one, the others background", "1,2"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &seed_option, "Another seed, other bodies", "S"},
     G_OPTION_ENTRY_NULL,
 };
@@ -35,7 +44,8 @@ static const CommandUsage usage = {
     .max = 1,
     .summary = "Writes synthetic NIfTI volumes with exact labels, laid out as nnU-Net does:\n"
                "DIR/imagesTr, DIR/labelsTr, DIR/dataset.json.  Same seed, same voxels.",
-    .example = "segloom phantom data/kits --kind kits --cases 20 --seed 7",
+    .example = "segloom phantom data/kits --kind kits --cases 20 --seed 7\n"
+               "  segloom phantom data/study --from-labels kits19/labelsTr-3mm",
     .options = options,
 };
 
@@ -72,11 +82,33 @@ static gboolean size_parse(const char *text, gint64 size[3], GError **error)
     return TRUE;
 }
 
+static gboolean labels_options_check(GError **error)
+{
+    const char *other = kind_option             ? "kind"
+                        : size_option           ? "size"
+                        : cases_option != UNSET ? "cases"
+                                                : NULL;
+
+    return !other
+           || loom_fail(error, LOOM_ERROR_CONFIG,
+                        "--from-labels and --%s exclude each other: the maps say it", other);
+}
+
 static gboolean order_take(Order *order, const char *folder, GError **error)
 {
-    g_autofree char *images = g_build_filename(folder, "imagesTr", NULL);
-
-    *order = (Order){.folder = folder, .cases = cases_option, .seed = seed_option};
+    *order = (Order){.folder = folder,
+                     .cases = cases_option == UNSET ? 10 : cases_option,
+                     .seed = seed_option};
+    order->labels =
+        (PhantomLabels){labels_option, merge_option, margin_option, (guint64)seed_option};
+    if (order->seed < 0)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "--seed %" G_GINT64_FORMAT ": want 0 or more", order->seed);
+    if (labels_option)
+        return labels_options_check(error);
+    if (merge_option || margin_option >= 0)
+        return loom_fail(error, LOOM_ERROR_CONFIG, "--%s goes with --from-labels only",
+                         merge_option ? "merge" : "margin");
     order->kind = kind_named(kind_option ? kind_option : "kits", error);
     if (!order->kind)
         return FALSE;
@@ -86,93 +118,29 @@ static gboolean order_take(Order *order, const char *folder, GError **error)
     if (order->cases < 1 || order->cases > 9999)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "--cases %" G_GINT64_FORMAT ": want 1 to 9999", order->cases);
-    if (order->seed < 0)
-        return loom_fail(error, LOOM_ERROR_CONFIG,
-                         "--seed %" G_GINT64_FORMAT ": want 0 or more", order->seed);
-    if (g_file_test(images, G_FILE_TEST_EXISTS))
-        return loom_fail(error, LOOM_ERROR_CONFIG,
-                         "'%s' holds a data set already: name another folder or remove it",
-                         folder);
     return TRUE;
 }
 
 /* ---- what is written ---------------------------------------------------------------- */
 
-static gboolean folder_make(const char *folder, const char *name, GError **error)
+static void case_say(guint number, guint all)
 {
-    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *text = g_strdup_printf("painting case %u of %u", number, all);
 
-    if (g_mkdir_with_parents(path, 0777) == 0)
-        return TRUE;
-    return loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be made: %s", path, g_strerror(errno));
+    terminal_live(text);
 }
 
-static void member_set(JsonBuilder *builder, const char *name, gint64 number)
+static void label_print(guint label, const char *name, gint64 voxels, double all)
 {
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, number);
-}
-
-static gboolean dataset_json_write(const Order *order, GError **error)
-{
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autofree char *path = g_build_filename(order->folder, "dataset.json", NULL);
-
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "name");
-    json_builder_add_string_value(builder, order->kind->name);
-    json_builder_set_member_name(builder, "description");
-    json_builder_add_string_value(builder, order->kind->description);
-    json_builder_set_member_name(builder, "channel_names");
-    json_builder_begin_object(builder);
-    for (gint64 c = 0; order->kind->channels[c]; c++) {
-        g_autofree char *number = g_strdup_printf("%d", (int)c);
-
-        json_builder_set_member_name(builder, number);
-        json_builder_add_string_value(builder, order->kind->channels[c]);
-    }
-    json_builder_end_object(builder);
-    json_builder_set_member_name(builder, "labels");
-    json_builder_begin_object(builder);
-    member_set(builder, "background", 0);
-    for (gint64 k = 0; order->kind->labels[k]; k++)
-        member_set(builder, order->kind->labels[k], k + 1);
-    json_builder_end_object(builder);
-    member_set(builder, "numTraining", order->cases);
-    json_builder_set_member_name(builder, "file_ending");
-    json_builder_add_string_value(builder, ".nii.gz");
-    json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    g_autofree char *lines = g_strconcat(text, "\n", NULL);
-    return loom_file_replace(path, lines, strlen(lines), error);
-}
-
-/* One channel of (C,D,H,W) as (D,H,W) in a file of its own. */
-static gboolean channel_write(const Order *order, const char *id, const LoomTensor *image,
-                              gint64 channel, const LoomGeometry *geometry, GError **error)
-{
-    const gint64 voxels = loom_tensor_count_from(image, 'D');
-    g_autofree char *name = g_strdup_printf("%s_%04d.nii.gz", id, (int)channel);
-    g_autofree char *path = g_build_filename(order->folder, "imagesTr", name, NULL);
-    g_autoptr(LoomTensor) volume = loom_tensor_new(LOOM_F32, "DHW", order->size, error);
-
-    if (!volume)
-        return FALSE;
-    float *to = loom_tensor_f32_mut(volume);
-    const float *from = loom_tensor_f32(image) + channel * voxels;
-    for (gint64 v = 0; v < voxels; v++) /* whole numbers, as scanners store: half the file */
-        to[v] = roundf(from[v]);
-    return loom_volume_write(path, volume, geometry, error);
+    g_print("  label %u %-10s %6.3f %% of the voxels\n", label, name,
+            100.0 * (double)voxels / all);
 }
 
 /* @counts: voxels a class. */
-static gboolean case_write(const Order *order, gint64 number, gint64 counts[256],
-                           GError **error)
+static gboolean case_write(const Order *order, const PhantomFiles *files, gint64 number,
+                           gint64 counts[256], GError **error)
 {
     g_autofree char *id = g_strdup_printf("%s_%03d", order->kind->name, (int)number);
-    g_autofree char *name = g_strconcat(id, ".nii.gz", NULL);
-    g_autofree char *path = g_build_filename(order->folder, "labelsTr", name, NULL);
     g_autoptr(LoomTensor) image = NULL;
     g_autoptr(LoomTensor) label = NULL;
     LoomGeometry geometry;
@@ -180,59 +148,68 @@ static gboolean case_write(const Order *order, gint64 number, gint64 counts[256]
     if (!phantom_paint(order->kind, order->size, (guint64)order->seed, (guint64)number, &image,
                        &label, &geometry, error))
         return FALSE;
-    for (gint64 c = 0; c < loom_tensor_size(image, 'C'); c++)
-        if (!channel_write(order, id, image, c, &geometry, error))
-            return FALSE;
     for (gint64 v = 0; v < loom_tensor_count(label); v++)
         counts[loom_tensor_u8(label)[v]]++;
-    return loom_volume_write(path, label, &geometry, error);
+    return phantom_files_add(files, id, image, label, &geometry, error);
 }
 
-static void result_print(const Order *order, const gint64 counts[256])
+static gboolean kind_fill(const Order *order, GError **error)
 {
+    const PhantomKind *kind = order->kind;
+    const PhantomFiles files = {order->folder, kind->name, kind->description, kind->channels,
+                                kind->labels};
     const double all =
         (double)(order->cases * order->size[0] * order->size[1] * order->size[2]);
+    gint64 counts[256] = {0};
 
-    g_print("%s: %d cases of %dx%dx%d voxels, %s\n", order->folder, (int)order->cases,
-            (int)order->size[0], (int)order->size[1], (int)order->size[2],
-            order->kind->description);
-    for (int k = 0; order->kind->labels[k]; k++)
-        g_print("  label %d %-10s %6.3f %% of the voxels\n", k + 1, order->kind->labels[k],
-                100.0 * (double)counts[k + 1] / all);
-}
-
-static gboolean order_fill(const Order *order, gint64 counts[256], GError **error)
-{
-    if (!folder_make(order->folder, "imagesTr", error)
-        || !folder_make(order->folder, "labelsTr", error))
+    if (!phantom_files_begin(&files, error))
         return FALSE;
     for (gint64 i = 1; i <= order->cases; i++) {
-        g_autofree char *text =
-            g_strdup_printf("painting case %d of %d", (int)i, (int)order->cases);
-
-        terminal_live(text);
-        if (!case_write(order, i, counts, error))
+        case_say((guint)i, (guint)order->cases);
+        if (!case_write(order, &files, i, counts, error))
             return FALSE;
     }
+    if (!phantom_files_end(&files, order->cases, error))
+        return FALSE;
     terminal_live(NULL);
-    return dataset_json_write(order, error);
+    g_print("%s: %d cases of %dx%dx%d voxels, %s\n", order->folder, (int)order->cases,
+            (int)order->size[0], (int)order->size[1], (int)order->size[2], kind->description);
+    for (guint k = 1; kind->labels[k - 1]; k++)
+        label_print(k, kind->labels[k - 1], counts[k], all);
+    return TRUE;
+}
+
+static gboolean labels_fill(const Order *order, GError **error)
+{
+    gint64 counts[256] = {0}, all = 0;
+    g_auto(GStrv) names = NULL;
+    guint cases = 0;
+
+    if (!phantom_labels_fill(&order->labels, order->folder, counts, &cases, &names, case_say,
+                             error))
+        return FALSE;
+    terminal_live(NULL);
+    for (guint k = 0; k < 256; k++)
+        all += counts[k];
+    g_print("%s: %u cases, CT painted around the label maps of '%s'\n", order->folder, cases,
+            order->labels.labels);
+    for (guint k = 1; names[k]; k++)
+        label_print(k, names[k], counts[k], (double)all);
+    return TRUE;
 }
 
 int cmd_phantom(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
     g_autoptr(GError) error = NULL;
-    gint64 counts[256] = {0};
     Order order;
 
     if (!command_parse(&line, &usage, argc, argv))
         return COMMAND_WRONG;
     if (!order_take(&order, line.arguments[0], &error))
         return command_fail(COMMAND_WRONG, error);
-    if (!order_fill(&order, counts, &error)) {
-        terminal_live(NULL);
-        return command_fail(COMMAND_FAILED, error);
-    }
-    result_print(&order, counts);
-    return COMMAND_DONE;
+    if (order.kind ? kind_fill(&order, &error) : labels_fill(&order, &error))
+        return COMMAND_DONE;
+    terminal_live(NULL);
+    return command_fail(command_code(error), error);
 }

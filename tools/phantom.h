@@ -36,6 +36,28 @@ typedef struct {
 
 extern const PhantomKind phantom_kinds[]; /* ends with a name of NULL */
 
+/* The grid that is painted: how its axes i, j, k lie in x, y, z. */
+typedef struct {
+    gint64 size[3];    /* i, j, k */
+    double spacing[3]; /* mm; i, j, k */
+    int axis[3];       /* i, j, k run along x (0), y (1) or z (2) */
+    double sign[3];    /* 1: the same way; -1: the other way */
+    double middle[3];  /* mm; x, y, z of the grid's centre */
+} PhantomGrid;
+
+/* Paints @shapes (PhantomShape) in their order.  @image: (channels,D,H,W); @label: (D,H,W), or
+ * NULL: not wanted. */
+void phantom_shapes_paint(const GArray *shapes, const PhantomGrid *grid, float *image,
+                          gint64 channels, guint8 *label);
+/* Gaussian of @sigma voxels along i, j, k, in place; @scratch: as large as @x. */
+void phantom_blur(float *x, float *scratch, const gint64 size[3], const double sigma[3]);
+/* Fills @x with blurred noise of mean 0 and deviation 1: what tissue is uneven by. */
+void phantom_unevenness(float *x, float *scratch, const gint64 size[3], const double sigma[3],
+                        LoomRng *rng);
+/* The trunk and its organs but the kidneys, unlabelled, added to @scene.
+ * @phase: contrast agent, from 0 (none) to 1 (portal phase). */
+void phantom_abdomen_add(PhantomScene *scene, LoomRng *rng, double phase);
+
 /* phantom_paint - one case
  * @size: voxels, D, H, W; @number: from 1, each another body
  * @image: (transfer full): f32 (C,D,H,W); @label: (transfer full): u8 (D,H,W)

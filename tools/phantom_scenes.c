@@ -65,22 +65,26 @@ static void trunk_add(PhantomScene *scene, LoomRng *rng)
         add(scene, rng, 0, -55, 34.0 * disc, 20, 16, 4, 85, LABEL_KEEP);
 }
 
-static void organs_add(PhantomScene *scene, LoomRng *rng)
+/* @phase: contrast agent, 0 to 1; blood takes most of it. */
+static void organs_add(PhantomScene *scene, LoomRng *rng, double phase)
 {
-    const float liver = (float)vary(rng, 108, 10);
+    const float missing = (float)(1 - phase);
+    const float liver = (float)vary(rng, 108, 10) - 50 * missing;
     PhantomShape *shape =
         add(scene, rng, 62, 18, vary(rng, 52, 8), 66, 58, 58, liver, LABEL_KEEP);
 
     shape->roughness = 0.12;
     for (int i = 0; i < 9; i++) /* its vessels */
         add(scene, rng, vary(rng, 62, 38), vary(rng, 18, 32), vary(rng, 52, 32), 4, 4, 13,
-            liver + 45, LABEL_KEEP)
+            liver + 45 - 50 * missing, LABEL_KEEP)
             ->turn_y = vary(rng, 0, 1.5);
-    add(scene, rng, -100, -22, vary(rng, 55, 8), 21, 38, 44, 122, LABEL_KEEP)->roughness = 0.1;
+    add(scene, rng, -100, -22, vary(rng, 55, 8), 21, 38, 44, 122 - 72 * missing, LABEL_KEEP)
+        ->roughness = 0.1;
     add(scene, rng, -55, 34, vary(rng, 52, 6), 36, 30, 40, 62, LABEL_KEEP)->roughness = 0.1;
     add(scene, rng, -55, 34, 52, 30, 24, 34, 22, LABEL_KEEP)->roughness = 0.1; /* stomach */
     add(scene, rng, -52, 50, 58, 17, 8, 17, -880, LABEL_KEEP);
-    shape = add(scene, rng, -12, -8, 22, 48, 9, 11, 88, LABEL_KEEP); /* pancreas */
+    shape =
+        add(scene, rng, -12, -8, 22, 48, 9, 11, 88 - 48 * missing, LABEL_KEEP); /* pancreas */
     shape->roughness = 0.2;
     shape->turn_y = 0.25;
     for (int i = 0; i < 44; i++) { /* bowel: wall, content, at times gas */
@@ -91,8 +95,15 @@ static void organs_add(PhantomScene *scene, LoomRng *rng)
         add(scene, rng, x, y, z, r - 3, r - 3, r * 1.3 - 3, loom_rng_below(rng, 5) ? 18 : -850,
             LABEL_KEEP);
     }
-    add(scene, rng, -11, -28, 0, 10, 10, INFINITY, 165, LABEL_KEEP); /* aorta, vena cava */
-    add(scene, rng, 14, -26, 0, 11, 9, INFINITY, 130, LABEL_KEEP);
+    add(scene, rng, -11, -28, 0, 10, 10, INFINITY, 165 - 125 * missing,
+        LABEL_KEEP); /* aorta, vena cava */
+    add(scene, rng, 14, -26, 0, 11, 9, INFINITY, 130 - 90 * missing, LABEL_KEEP);
+}
+
+void phantom_abdomen_add(PhantomScene *scene, LoomRng *rng, double phase)
+{
+    trunk_add(scene, rng);
+    organs_add(scene, rng, phase);
 }
 
 typedef struct {
@@ -156,8 +167,7 @@ static void kits_build(PhantomScene *scene, LoomRng *rng)
     const int side = loom_rng_below(rng, 2) ? 1 : -1;
 
     *scene = (PhantomScene){scene->shapes, {-1000, 0}, {7, 0}, {14, 0}};
-    trunk_add(scene, rng);
-    organs_add(scene, rng);
+    phantom_abdomen_add(scene, rng, 1);
     kidney_add(scene, rng, -side);
     const Kidney kidney = kidney_add(scene, rng, side);
     tumour_add(scene, rng, &kidney, side);
