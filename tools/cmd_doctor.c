@@ -67,8 +67,9 @@ static void limits_print(void)
 
 static void libraries_print(void)
 {
-    static const char *const libraries[] = {
-        "libsegloom", "libglib-2.0", "libyaml", "libopenblas", "libnifti2", "libz.so", NULL};
+    static const char *const libraries[] = {"libsegloom",  "libglib-2.0", "libyaml",
+                                            "libopenblas", "libnifti2",   "libz.so",
+                                            "libcairo",    NULL};
 
     g_print("libraries\n");
     for (const char *const *library = libraries; *library; library++) {

@@ -65,4 +65,5 @@ int cmd_predict(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_phantom(int argc, char **argv);
+int cmd_study(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct {
     {"info", "FILE... [--json]", "header, geometry and intensities", cmd_info},
     {"evaluate", "TRUTH PREDICTION", "every metric, per case and class", cmd_evaluate},
     {"phantom", "DIR [--kind KIND]", "synthetic data with exact labels", cmd_phantom},
+    {"study", "CONFIG [-o DIR]", "compare losses over folds and seeds", cmd_study},
     {"doctor", "", "what this machine has and lacks", cmd_doctor},
 };
 
