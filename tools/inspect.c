@@ -177,6 +177,20 @@ static void slots_text(const char *verb, const LoomSlot *slots, guint name_width
     }
 }
 
+/* What its formula is of. */
+static const char *loss_input(const LoomLoss *loss)
+{
+    const gboolean regions = loss->region || loss->regions;
+
+    if (loss->eval)
+        return loss->input == LOOM_LOSS_ON_PROBS ? "probabilities, f32 (N,C,D,H,W)"
+                                                 : "logits, f32 (N,C,D,H,W)";
+    if (loss->voxel && regions)
+        return "the true class's probability at each voxel; TP, FP, FN of each class";
+    return loss->voxel ? "the true class's probability at each voxel"
+                       : "TP, FP, FN of each class, soft";
+}
+
 /* What is peculiar to the kind, a line each. */
 static void kind_text(const LoomPlugin *plugin, guint width, GString *out)
 {
@@ -189,10 +203,7 @@ static void kind_text(const LoomPlugin *plugin, guint width, GString *out)
             g_string_append(out, "  may have workers\n");
     }
     if (plugin->kind == LOOM_KIND_LOSS)
-        g_string_append_printf(out, "  input   %s, f32 (N,C,D,H,W)\n",
-                               ((const LoomLoss *)plugin)->input == LOOM_LOSS_ON_PROBS
-                                   ? "probabilities"
-                                   : "logits");
+        g_string_append_printf(out, "  input   %s\n", loss_input((const LoomLoss *)plugin));
     if (plugin->kind == LOOM_KIND_METRIC)
         for (const LoomReading *reading = ((const LoomMetric *)plugin)->readings;
              reading && reading->name; reading++) {

@@ -18,6 +18,7 @@ static const struct {
     {"evaluate", "TRUTH PREDICTION", "every metric, per case and class", cmd_evaluate},
     {"phantom", "DIR [--kind KIND]", "synthetic data with exact labels", cmd_phantom},
     {"study", "CONFIG [-o DIR]", "compare losses over folds and seeds", cmd_study},
+    {"plugin", "new | test ...", "a plugin of your own: begin it, test it", cmd_plugin},
     {"doctor", "", "what this machine has and lacks", cmd_doctor},
 };
 

@@ -86,8 +86,9 @@ static void assert_narrow(const char *text)
 
 static void test_help(void)
 {
-    static const char *const commands[] = {"run",  "check",    "graph",   "inspect", "predict",
-                                           "info", "evaluate", "phantom", "doctor",  NULL};
+    static const char *const commands[] = {"run",     "check",  "graph",    "inspect",
+                                           "predict", "info",   "evaluate", "study",
+                                           "phantom", "doctor", NULL};
     g_auto(Said) top = type(NULL, "--help");
 
     g_assert_cmpint(top.code, ==, 0);
@@ -256,6 +257,10 @@ static void test_evaluate_itself(void)
                     "spheres_003,1,sphere,1,1,1,1,1,0\n");
     g_assert_cmpint(table.code, ==, 0);
     assert_in(table.out, "mean        sphere   1.0000");
+    assert_in(table.out, "hd95"); /* every metric that labels alone will do for */
+    assert_in(table.out, "lesion_f1");
+    assert_refused(folder, "evaluate s/labelsTr s/labelsTr --metric calibration", 2,
+                   "metric 'calibration' needs probabilities");
     g_assert_cmpstr(table.err, ==, "");
     loom_test_folder_remove(folder);
 }
