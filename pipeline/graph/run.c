@@ -46,10 +46,8 @@ static gboolean top_read(LoomRun *run, GError **error)
     if (!section)
         return loom_node_fail(run->config, error,
                               "config needs the key 'run' (run: {graph: NAME, steps: N})");
-    if (!loom_params_fill(run_params, &keys, section, NULL, "run", NULL, error)) {
-        loom_params_clear(run_params, &keys);
+    if (!loom_params_fill(run_params, &keys, section, NULL, "run", NULL, error))
         return FALSE;
-    }
     run->graph = keys.graph;
     run->steps = keys.steps;
     return TRUE;
@@ -131,10 +129,8 @@ static gboolean data_open(LoomRun *run, GError **error)
 
     if (run->dataset || !section)
         return TRUE;
-    if (!loom_params_fill(loom_data_params, &options, section, NULL, "data", NULL, error)) {
-        loom_params_clear(loom_data_params, &options);
+    if (!loom_params_fill(loom_data_params, &options, section, NULL, "data", NULL, error))
         return FALSE;
-    }
     run->dataset = loom_dataset_open(&options, error);
     loom_params_clear(loom_data_params, &options);
     return run->dataset || data_blame(folder ? folder : section, error);

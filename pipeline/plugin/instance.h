@@ -15,11 +15,12 @@ typedef struct {
 
 /* Fills the members at the rows' offsets from a mapping.  Keys in @reserved (ends with NULL,
  * may be NULL) belong to somebody else.  Unknown keys, wrong types, values out of range and
- * missing required keys are refused with file:line:column.  @node NULL: an empty mapping. */
+ * missing required keys are refused with file:line:column; then nothing stays allocated.
+ * @node NULL: an empty mapping. */
 gboolean loom_params_fill(const LoomParam *rows, gpointer self, const LoomNode *node,
                           const char *const *reserved, const char *what, const LoomScope *scope,
                           GError **error);
-/* Frees what loom_params_fill allocated; closes nested plugins first. */
+/* Frees what loom_params_fill allocated, nested plugins closed first; may be called again. */
 void loom_params_clear(const LoomParam *rows, gpointer self);
 /* "a, b, c"; @words ends with NULL; (transfer full). */
 char *loom_words_join(const char *const *words);

@@ -242,11 +242,10 @@ gboolean loom_param_default_check(const LoomParam *row, GError **error)
     if (!row->def || loom_param_nests(row) || row->type >= LOOM_PARAM_MODEL)
         return TRUE;
     node = default_node(row, error);
-    const LoomParam alone[] = {*row, {0}};
     const gboolean good = node && value_fill(row, &value, node, row->name, NULL, error);
-    LoomParam cleared[2] = {alone[0], {0}};
-    cleared[0].offset = 0;
-    loom_params_clear(cleared, &value);
+    LoomParam alone[] = {*row, {0}};
+    alone[0].offset = 0;
+    loom_params_clear(alone, &value);
     if (good)
         return TRUE;
     g_prefix_error(error, "its own row refuses the default: ");
@@ -279,7 +278,7 @@ static gboolean known_check(const LoomParam *rows, const LoomNode *node,
     return TRUE;
 }
 
-gboolean loom_params_fill(const LoomParam *rows, gpointer self, const LoomNode *node,
+static gboolean rows_fill(const LoomParam *rows, gpointer self, const LoomNode *node,
                           const char *const *reserved, const char *what, const LoomScope *scope,
                           GError **error)
 {
@@ -308,6 +307,16 @@ gboolean loom_params_fill(const LoomParam *rows, gpointer self, const LoomNode *
     return TRUE;
 }
 
+gboolean loom_params_fill(const LoomParam *rows, gpointer self, const LoomNode *node,
+                          const char *const *reserved, const char *what, const LoomScope *scope,
+                          GError **error)
+{
+    if (rows_fill(rows, self, node, reserved, what, scope, error))
+        return TRUE;
+    loom_params_clear(rows, self); /* what was filled before the row that failed */
+    return FALSE;
+}
+
 void loom_params_clear(const LoomParam *rows, gpointer self)
 {
     for (const LoomParam *row = rows; row && row->name; row++) {
@@ -319,29 +328,34 @@ void loom_params_clear(const LoomParam *rows, gpointer self)
 
             for (guint i = 0; i < n; i++)
                 loom_instance_free(nested[i]);
-            if (row->type == LOOM_PARAM_PLUGINS)
+            if (row->type == LOOM_PARAM_PLUGINS) {
                 g_free(nested);
+                *(LoomInstances *)member = (LoomInstances){NULL, 0};
+            } else {
+                *(LoomInstance **)member = NULL;
+            }
         } else if (row->type == LOOM_PARAM_STRING || row->type == LOOM_PARAM_PATH
                    || row->type == LOOM_PARAM_GRAPH) {
-            g_free(*(char **)member);
-        } else if (row->type == LOOM_PARAM_INTS || row->type == LOOM_PARAM_FLOATS) {
-            g_free(*(gpointer *)member); /* the values come first in both */
+            g_clear_pointer((char **)member, g_free);
+        } else if (row->type == LOOM_PARAM_INTS) {
+            g_free(((LoomInts *)member)->v);
+            *(LoomInts *)member = (LoomInts){NULL, 0};
+        } else if (row->type == LOOM_PARAM_FLOATS) {
+            g_free(((LoomFloats *)member)->v);
+            *(LoomFloats *)member = (LoomFloats){NULL, 0};
         }
     }
 }
 
-static void mapping_add(LoomNode *mapping, const char *name, LoomNode *value)
+static void default_add(LoomNode *mapping, const LoomParam *row)
 {
-    LoomNode *key = loom_node_copy(value);
+    LoomNode *value = default_node(row, NULL);
+    LoomNode *key =
+        loom_node_new(LOOM_NODE_SCALAR, value->file, value->folder, value->line, value->column);
 
-    g_clear_pointer(&key->items, g_ptr_array_unref);
-    g_clear_pointer(&key->keys, g_ptr_array_unref);
     g_free(key->text);
-    key->type = LOOM_NODE_SCALAR;
-    key->text = g_strdup(name);
-    key->quoted = FALSE;
-    g_ptr_array_add(mapping->keys, key);
-    g_ptr_array_add(mapping->items, value);
+    key->text = g_strdup(row->name);
+    loom_node_put(mapping, key, value);
 }
 
 LoomNode *loom_params_node(const LoomParam *rows, const LoomNode *node)
@@ -351,6 +365,6 @@ LoomNode *loom_params_node(const LoomParam *rows, const LoomNode *node)
 
     for (const LoomParam *row = rows; row && row->name; row++)
         if (row->def && !loom_node_get(full, row->name))
-            mapping_add(full, row->name, default_node(row, NULL));
+            default_add(full, row);
     return full;
 }
