@@ -44,20 +44,14 @@ static gboolean weight_load(const LoomBackend *backend, gpointer device,
     return TRUE;
 }
 
-/* `weights: FILE` of a model. */
-static gboolean weights_load(LoomRun *run, const LoomInstance *model, GError **error)
+/* Knows the file and the model, not the place in the config. */
+static gboolean weights_load(LoomRun *run, const LoomInstance *model, const char *path,
+                             GError **error)
 {
-    const LoomNode *node = loom_node_get(loom_instance_node(model), "weights");
-    g_autofree char *path = NULL;
-    g_autoptr(LoomStore) store = NULL;
+    g_autoptr(LoomStore) store = loom_store_read(path, error);
     guint n = 0;
 
-    if (!node)
-        return TRUE;
-    if (node->type != LOOM_NODE_SCALAR)
-        return loom_node_fail(node, error, "model '%s': weights: want a path", model->id);
-    path = g_canonicalize_filename(node->text, node->folder);
-    if (!(store = loom_store_read(path, error)))
+    if (!store)
         return FALSE;
     const LoomWeight *weights = ((const LoomModel *)model->plugin)->weights(model->self, &n);
     for (guint i = 0; i < n; i++)
@@ -73,19 +67,31 @@ static gboolean weights_load(LoomRun *run, const LoomInstance *model, GError **e
     return TRUE;
 }
 
+/* `weights: FILE` of a model. */
+static gboolean weights_open(LoomRun *run, const LoomInstance *model, GError **error)
+{
+    const LoomNode *node = loom_node_get(loom_instance_node(model), "weights");
+    g_autofree char *path = NULL;
+
+    if (!node)
+        return TRUE;
+    if (node->type != LOOM_NODE_SCALAR)
+        return loom_node_fail(node, error, "model '%s': weights: want a path", model->id);
+    path = g_canonicalize_filename(node->text, node->folder);
+    if (weights_load(run, model, path, error))
+        return TRUE;
+    loom_instance_blame(model, error);
+    return FALSE;
+}
+
 gboolean loom_models_open(LoomRun *run, GError **error)
 {
     for (guint i = 0; i < run->models->len; i++) {
         LoomInstance *model = run->models->pdata[i];
         LoomHost host = {run, model->id, NULL};
 
-        if (!loom_instance_open(model, &host, error))
+        if (!loom_instance_open(model, &host, error) || !weights_open(run, model, error))
             return FALSE;
-        if (!weights_load(run, model, error)) {
-            if (loom_node_get(loom_instance_node(model), "weights")->type == LOOM_NODE_SCALAR)
-                loom_instance_blame(model, error);
-            return FALSE;
-        }
     }
     return TRUE;
 }

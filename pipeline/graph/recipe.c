@@ -39,7 +39,7 @@ static void member_add(JsonBuilder *builder, const char *name, const LoomParam *
     json_builder_add_value(builder, json_from_string(text, NULL));
 }
 
-char *loom_recipe(const LoomRun *run, const LoomInstance *model)
+static char *recipe_make(const LoomRun *run, const LoomInstance *model)
 {
     const LoomHop *predictor = predictor_find(run, model);
     g_autoptr(GPtrArray) chain = g_ptr_array_new();
@@ -73,7 +73,7 @@ const char *loom_host_recipe(const LoomHost *host, const LoomInstance *model)
     LoomRun *run = host->run;
     char *recipe = g_hash_table_lookup(run->recipes, model->id);
 
-    if (!recipe && (recipe = loom_recipe(run, model)))
+    if (!recipe && (recipe = recipe_make(run, model)))
         g_hash_table_insert(run->recipes, g_strdup(model->id), recipe);
     return recipe;
 }

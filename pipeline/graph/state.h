@@ -66,5 +66,3 @@ LoomFlow loom_graph_execute(LoomRun *run, LoomGraph *graph);
 LoomFlow loom_hop_run(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GError **error);
 /* Hands a packet (transfer full) to the stages below @hop. */
 LoomFlow loom_hop_deliver(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GError **error);
-/* See loom_host_recipe; (transfer full). */
-char *loom_recipe(const LoomRun *run, const LoomInstance *model);
