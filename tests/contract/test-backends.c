@@ -5,30 +5,6 @@
 
 #include <string.h>
 
-/* clang-format off: a table */
-#define DOWN                                                                                   \
-    {                                                                                          \
-        2, 2, 2                                                                                \
-    }
-#define ONE                                                                                    \
-    {                                                                                          \
-        1, 1, 1                                                                                \
-    }
-#define THREE                                                                                  \
-    {                                                                                          \
-        3, 3, 3                                                                                \
-    }
-#define FLAT                                                                                   \
-    {                                                                                          \
-        1, 2, 2                                                                                \
-    }
-#define KNIFE                                                                                  \
-    {                                                                                          \
-        1, 3, 3                                                                                \
-    }
-#define YES TRUE
-#define NO FALSE
-
 /* Sizes of 1, primes, none a multiple of 8, and some that need several tiles or portions. */
 static const BlockCase cases[] = {
     /* n, inputs, outputs, D,H,W, kernel, stride, transposed, norm, activation, unwanted, add */

@@ -6,26 +6,6 @@
 
 #include <math.h>
 
-/* clang-format off: a table */
-#define DOWN                                                                                   \
-    {                                                                                          \
-        2, 2, 2                                                                                \
-    }
-#define ONE                                                                                    \
-    {                                                                                          \
-        1, 1, 1                                                                                \
-    }
-#define THREE                                                                                  \
-    {                                                                                          \
-        3, 3, 3                                                                                \
-    }
-#define FLAT                                                                                   \
-    {                                                                                          \
-        1, 2, 2                                                                                \
-    }
-#define YES TRUE
-#define NO FALSE
-
 /* Small: central differences run the whole block twice for each value. */
 static const BlockCase cases[] = {
     /* n, inputs, outputs, D,H,W, kernel, stride, transposed, norm, activation, unwanted, add */

@@ -1,74 +1,34 @@
 /* The command line as a person types it: what it prints, where, and how it ends. */
 #include "loom_test.h"
 #include "phantom_set.h"
+#include "typed.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
-typedef struct {
-    char *out, *err;
-    int code; /* -1: a signal ended it */
-} Said;
-
-static void said_clear(Said *said)
+/* segloom @line, in @folder (NULL: here). */
+static Typed type(const char *folder, const char *line)
 {
-    g_free(said->out);
-    g_free(said->err);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Said, said_clear)
-
-/* The binary that was built with this test. */
-static char *binary(void)
-{
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *folder = g_path_get_dirname(self);
-
-    return g_build_filename(folder, "segloom", NULL);
-}
-
-/* segloom @line, in @folder (NULL: here); words are split as a shell does. */
-static Said type(const char *folder, const char *line)
-{
-    g_autofree char *program = binary();
-    g_autofree char *quoted = g_shell_quote(program);
-    g_autofree char *command = g_strdup_printf("%s %s", quoted, line);
-    g_auto(GStrv) argv = NULL;
-    g_autoptr(GError) error = NULL;
-    Said said = {0};
-    int status;
-
-    g_assert_true(g_shell_parse_argv(command, NULL, &argv, &error));
-    g_spawn_sync(folder, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &said.out, &said.err, &status,
-                 &error);
-    g_assert_no_error(error);
-    said.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    g_test_message("segloom %s: %d\n%s%s", line, said.code, said.out, said.err);
-    return said;
-}
-
-static void assert_in(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        g_error("'%s' is not in:\n%s", part, text);
+    return typed_run(folder, line, NULL);
 }
 
 /* The command fails with @code and this on stderr, and its first words are the program's name.
  */
 static void assert_refused(const char *folder, const char *line, int code, const char *part)
 {
-    g_auto(Said) said = type(folder, line);
+    g_auto(Typed) said = type(folder, line);
 
     g_assert_cmpint(said.code, ==, code);
     g_assert_true(g_str_has_prefix(said.err, "segloom: "));
-    assert_in(said.err, part);
+    typed_assert_in(said.err, part);
 }
 
 /* The command does what it says and exits with 0. */
 static void assert_done(const char *folder, const char *line)
 {
-    g_auto(Said) said = type(folder, line);
+    g_auto(Typed) said = type(folder, line);
 
     g_assert_cmpint(said.code, ==, 0);
 }
@@ -89,19 +49,19 @@ static void test_help(void)
     static const char *const commands[] = {"run",     "check",  "graph",    "inspect",
                                            "predict", "info",   "evaluate", "study",
                                            "phantom", "doctor", NULL};
-    g_auto(Said) top = type(NULL, "--help");
+    g_auto(Typed) top = type(NULL, "--help");
 
     g_assert_cmpint(top.code, ==, 0);
     assert_narrow(top.out);
     for (const char *const *name = commands; *name; name++) {
         g_autofree char *line = g_strdup_printf("%s --help", *name);
         g_autofree char *example = g_strdup_printf("Example:\n  segloom %s", *name);
-        g_auto(Said) said = type(NULL, line);
+        g_auto(Typed) said = type(NULL, line);
 
-        assert_in(top.out, *name);
+        typed_assert_in(top.out, *name);
         g_assert_cmpint(said.code, ==, 0);
         assert_narrow(said.out);
-        assert_in(said.out, example);
+        typed_assert_in(said.out, example);
     }
 }
 
@@ -125,18 +85,18 @@ static void test_usage(void)
 
 static void test_inspect(void)
 {
-    g_auto(Said) kinds = type(NULL, "inspect");
-    g_auto(Said) crop = type(NULL, "inspect stage crop");
-    g_auto(Said) yaml = type(NULL, "inspect stage window --yaml");
-    g_auto(Said) markdown = type(NULL, "inspect loss dice --markdown");
+    g_auto(Typed) kinds = type(NULL, "inspect");
+    g_auto(Typed) crop = type(NULL, "inspect stage crop");
+    g_auto(Typed) yaml = type(NULL, "inspect stage window --yaml");
+    g_auto(Typed) markdown = type(NULL, "inspect loss dice --markdown");
 
-    assert_in(kinds.out, "\nbackend\n");
-    assert_in(kinds.out, "  unet3d ");
-    assert_in(crop.out, "stage_crop.so");
-    assert_in(crop.out, "reads   image");
-    assert_in(crop.out, "required");
+    typed_assert_in(kinds.out, "\nbackend\n");
+    typed_assert_in(kinds.out, "  unet3d ");
+    typed_assert_in(crop.out, "stage_crop.so");
+    typed_assert_in(crop.out, "reads   image");
+    typed_assert_in(crop.out, "required");
     assert_narrow(crop.out);
-    assert_in(markdown.out, "| `smooth` |");
+    typed_assert_in(markdown.out, "| `smooth` |");
     /* the skeleton is YAML, and its defaults are the plugin's */
     g_autoptr(GError) error = NULL;
     g_autoptr(LoomNode) node = loom_yaml_parse(yaml.out, strlen(yaml.out), "x", "/", &error);
@@ -148,12 +108,12 @@ static void test_inspect(void)
 
 static void test_doctor(void)
 {
-    g_auto(Said) said = type(NULL, "doctor");
+    g_auto(Typed) said = type(NULL, "doctor");
 
     g_assert_cmpint(said.code, ==, 0);
-    assert_in(said.out, "processors");
-    assert_in(said.out, "0 refused");
-    assert_in(said.out, "nothing is wrong");
+    typed_assert_in(said.out, "processors");
+    typed_assert_in(said.out, "0 refused");
+    typed_assert_in(said.out, "nothing is wrong");
 }
 
 /* A file that is no module is named, and the rest is still looked at. */
@@ -164,10 +124,10 @@ static void test_doctor_refused(void)
     g_autofree char *line = g_strdup_printf("doctor --modules %s", folder);
 
     g_assert_true(g_file_set_contents(path, "no ELF", -1, NULL));
-    g_auto(Said) said = type(NULL, line);
+    g_auto(Typed) said = type(NULL, line);
     g_assert_cmpint(said.code, ==, 1);
-    assert_in(said.out, "loss_broken.so");
-    assert_in(said.out, "1 refused");
+    typed_assert_in(said.out, "loss_broken.so");
+    typed_assert_in(said.out, "1 refused");
     loom_test_folder_remove(folder);
 }
 
@@ -178,10 +138,10 @@ static void test_doctor_refused(void)
 static void test_phantom_kits(void)
 {
     g_autofree char *folder = loom_test_folder();
-    g_auto(Said) said = type(folder, "phantom k --cases 4 --size 32,48,60 --seed 11");
+    g_auto(Typed) said = type(folder, "phantom k --cases 4 --size 32,48,60 --seed 11");
 
     g_assert_cmpint(said.code, ==, 0);
-    assert_in(said.out, "4 cases of 32x48x60");
+    typed_assert_in(said.out, "4 cases of 32x48x60");
     for (int i = 1; i <= 4; i++) {
         g_autofree char *path = g_strdup_printf("%s/k/labelsTr/kits_%03d.nii.gz", folder, i);
         g_autoptr(GError) error = NULL;
@@ -227,15 +187,15 @@ static void test_phantom_seed(void)
 static void test_phantom_brats(void)
 {
     g_autofree char *folder = loom_test_folder();
-    g_auto(Said) made = type(folder, "phantom b --kind brats --cases 1 --size 45,54,45");
-    g_auto(Said) info = type(folder, "info b/imagesTr/brats_001_0000.nii.gz "
-                                     "b/imagesTr/brats_001_0001.nii.gz --json");
+    g_auto(Typed) made = type(folder, "phantom b --kind brats --cases 1 --size 45,54,45");
+    g_auto(Typed) info = type(folder, "info b/imagesTr/brats_001_0000.nii.gz "
+                                      "b/imagesTr/brats_001_0001.nii.gz --json");
     g_auto(GStrv) lines = g_strsplit(info.out, "\n", -1);
 
     g_assert_cmpint(made.code, ==, 0);
     g_assert_cmpint(info.code, ==, 0);
     g_assert_cmpuint(g_strv_length(lines), ==, 3); /* one object a line, and the end */
-    assert_in(lines[0], "\"spacing_mm\"");
+    typed_assert_in(lines[0], "\"spacing_mm\"");
     g_assert_cmpstr(lines[0], !=, lines[1]);
     assert_refused(folder, "info b/dataset.json", 2, "dataset.json");
     loom_test_folder_remove(folder);
@@ -247,8 +207,8 @@ static void test_evaluate_itself(void)
     g_autofree char *folder = loom_test_folder();
 
     assert_done(folder, "phantom s --kind spheres --cases 3 --size 16,16,16");
-    g_auto(Said) csv = type(folder, "evaluate s/labelsTr s/labelsTr --metric overlap --csv");
-    g_auto(Said) table = type(folder, "evaluate s/labelsTr s/labelsTr");
+    g_auto(Typed) csv = type(folder, "evaluate s/labelsTr s/labelsTr --metric overlap --csv");
+    g_auto(Typed) table = type(folder, "evaluate s/labelsTr s/labelsTr");
 
     g_assert_cmpint(csv.code, ==, 0);
     g_assert_cmpstr(csv.out, ==,
@@ -256,9 +216,9 @@ static void test_evaluate_itself(void)
                     "spheres_001,1,sphere,1,1,1,1,1,0\nspheres_002,1,sphere,1,1,1,1,1,0\n"
                     "spheres_003,1,sphere,1,1,1,1,1,0\n");
     g_assert_cmpint(table.code, ==, 0);
-    assert_in(table.out, "mean        sphere   1.0000");
-    assert_in(table.out, "hd95"); /* every metric that labels alone will do for */
-    assert_in(table.out, "lesion_f1");
+    typed_assert_in(table.out, "mean        sphere   1.0000");
+    typed_assert_in(table.out, "hd95"); /* every metric that labels alone will do for */
+    typed_assert_in(table.out, "lesion_f1");
     assert_refused(folder, "evaluate s/labelsTr s/labelsTr --metric calibration", 2,
                    "metric 'calibration' needs probabilities");
     g_assert_cmpstr(table.err, ==, "");
@@ -274,9 +234,9 @@ static void test_evaluate_pairs(void)
     assert_done(folder, "phantom c --kind spheres --cases 1 --size 16,16,20");
     assert_refused(folder, "evaluate a/labelsTr b/labelsTr", 2,
                    "'a/labelsTr/spheres_002.nii.gz' has no prediction");
-    g_auto(Said) common = type(folder, "evaluate a/labelsTr b/labelsTr --common --json");
+    g_auto(Typed) common = type(folder, "evaluate a/labelsTr b/labelsTr --common --json");
     g_assert_cmpint(common.code, ==, 0);
-    assert_in(common.out, "\"spheres_001\"");
+    typed_assert_in(common.out, "\"spheres_001\"");
     assert_refused(folder, "evaluate b/labelsTr c/labelsTr", 2,
                    "c/labelsTr/spheres_001.nii.gz");
     assert_refused(folder, "evaluate a/labelsTr b", 2, "holds no NIfTI file");
@@ -325,15 +285,15 @@ static void assert_made(const char *folder, const char *name)
 static void test_check(void)
 {
     g_autofree char *folder = small_set();
-    g_auto(Said) good = type(folder, "check c.yaml");
-    g_auto(Said) json = type(folder, "check c.yaml --json");
-    g_auto(Said) dot = type(folder, "graph c.yaml --dot");
+    g_auto(Typed) good = type(folder, "check c.yaml");
+    g_auto(Typed) json = type(folder, "check c.yaml --json");
+    g_auto(Typed) dot = type(folder, "graph c.yaml --dot");
 
     g_assert_cmpint(good.code, ==, 0);
-    assert_in(good.out, "5 cases, 4 train, 1 validate");
-    assert_in(good.out, "no problem found");
-    assert_in(json.out, "\"problems\":[]");
-    assert_in(dot.out, "digraph");
+    typed_assert_in(good.out, "5 cases, 4 train, 1 validate");
+    typed_assert_in(good.out, "no problem found");
+    typed_assert_in(json.out, "\"problems\":[]");
+    typed_assert_in(dot.out, "digraph");
     config_make(folder, "typo.yaml", "foreground:", "foregrund:");
     assert_refused(folder, "check typo.yaml", 2, "typo.yaml:16:56: ");
     assert_refused(folder, "run typo.yaml", 2, "did you mean 'foreground'?");
@@ -350,22 +310,23 @@ static void test_run_predict(void)
                                        "metrics.csv", "model/model.json", NULL};
     g_autofree char *folder = small_set();
     g_autofree char *run = g_build_filename(folder, "runs", "c", NULL);
-    g_auto(Said) ran = type(folder, "run c.yaml");
+    g_auto(Typed) ran = type(folder, "run c.yaml");
 
     g_assert_cmpint(ran.code, ==, 0);
-    assert_in(ran.out, "done: 8 steps");
-    assert_in(ran.err, "step 8/8  loss ");
-    assert_in(ran.err, "metrics after step 8: ");
+    typed_assert_in(ran.out, "done: 8 steps");
+    typed_assert_in(ran.err, "step 8/8  loss ");
+    typed_assert_in(ran.err, "metrics after step 8: ");
     for (const char *const *name = left; *name; name++)
         assert_made(run, *name);
     assert_refused(folder, "run c.yaml", 2, "--resume");
-    g_auto(Said) again = type(folder, "run runs/c/config.yaml -o again"); /* what took effect */
+    g_auto(Typed) again =
+        type(folder, "run runs/c/config.yaml -o again"); /* what took effect */
     g_assert_cmpint(again.code, ==, 0);
 
-    g_auto(Said) predicted = type(folder, "predict runs/c s/imagesTr -o out --threads 1");
+    g_auto(Typed) predicted = type(folder, "predict runs/c s/imagesTr -o out --threads 1");
     g_assert_cmpint(predicted.code, ==, 0);
-    assert_in(predicted.out, "/out/spheres_005.nii.gz\n");
-    g_auto(Said) scored = type(folder, "evaluate s/labelsTr out");
+    typed_assert_in(predicted.out, "/out/spheres_005.nii.gz\n");
+    g_auto(Typed) scored = type(folder, "evaluate s/labelsTr out");
     g_assert_cmpint(scored.code, ==, 0);
     loom_test_folder_remove(folder);
 }
@@ -378,17 +339,17 @@ static void test_predict_damaged(void)
         g_build_filename(folder, "s", "imagesTr", "spheres_002_0000.nii.gz", NULL);
     g_autofree char *bytes = NULL;
     gsize length;
-    g_auto(Said) ran = type(folder, "run c.yaml --set run.steps=2");
+    g_auto(Typed) ran = type(folder, "run c.yaml --set run.steps=2");
 
     g_assert_cmpint(ran.code, ==, 0);
     g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
     g_assert_true(g_file_set_contents(path, bytes, (gssize)length / 2, NULL));
-    g_auto(Said) said = type(folder, "predict runs/c/model s/imagesTr -o out");
+    g_auto(Typed) said = type(folder, "predict runs/c/model s/imagesTr -o out");
     g_assert_cmpint(said.code, ==, 2);
-    assert_in(said.err, "\nsegloom: stage 'load' (nifti_load): case 'spheres_002': "
-                        "'s/imagesTr/spheres_002_0000.nii.gz': ");
-    assert_in(said.out, "/out/spheres_001.nii.gz\n");
-    assert_in(said.out, "/out/spheres_003.nii.gz\n");
+    typed_assert_in(said.err, "\nsegloom: stage 'load' (nifti_load): case 'spheres_002': "
+                              "'s/imagesTr/spheres_002_0000.nii.gz': ");
+    typed_assert_in(said.out, "/out/spheres_001.nii.gz\n");
+    typed_assert_in(said.out, "/out/spheres_003.nii.gz\n");
     g_assert_null(strstr(said.out, "spheres_002"));
     assert_refused(folder, "predict runs/c s -o out", 2, "name one of its folders");
     assert_refused(folder, "predict s s/imagesTr -o out", 2, "holds no model");
@@ -402,7 +363,7 @@ static void test_predict_damaged(void)
 static void assert_stops(int signal_number, int code)
 {
     g_autofree char *folder = small_set();
-    g_autofree char *program = binary();
+    g_autofree char *program = typed_beside("segloom");
     g_autofree char *saved = g_build_filename(folder, "runs", "c", "model", "model.json", NULL);
     const char *argv[] = {program, "run", "c.yaml", "--set", "run.steps=1000000", NULL};
     g_autoptr(GError) error = NULL;
@@ -422,10 +383,10 @@ static void assert_stops(int signal_number, int code)
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     g_assert_true(WIFEXITED(status));
     g_assert_cmpint(WEXITSTATUS(status), ==, code);
-    g_auto(Said) on = type(folder, "run c.yaml --set run.steps=1000000 --resume "
-                                   "--set graphs.train.save.every=0");
+    g_auto(Typed) on = type(folder, "run c.yaml --set run.steps=1000000 --resume "
+                                    "--set graphs.train.save.every=0");
     g_assert_cmpint(on.code, ==, 2); /* a mistake in what resumes is one as well */
-    g_auto(Said) seen = type(folder, "predict runs/c s/imagesTr -o out");
+    g_auto(Typed) seen = type(folder, "predict runs/c s/imagesTr -o out");
     g_assert_cmpint(seen.code, ==, 0);
     loom_test_folder_remove(folder);
 }

@@ -1,65 +1,27 @@
 /* segloom plugin: what `new` writes and refuses to write, and what `test` finds. */
 #include "loom_test.h"
 #include "phantom_set.h"
+#include "typed.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
-typedef struct {
-    char *out, *err;
-    int code; /* -1: a signal ended it */
-} Said;
-
-static void said_clear(Said *said)
+/* segloom plugin @line in @folder; NULL: here.  A crash of the plugin stays a signal. */
+static Typed type(const char *folder, const char *line)
 {
-    g_free(said->out);
-    g_free(said->err);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Said, said_clear)
-
-/* What was built beside this test; (transfer full). */
-static char *beside(const char *name)
-{
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *folder = g_path_get_dirname(self);
-
-    return g_build_filename(folder, name, NULL);
-}
-
-/* segloom plugin @line in @folder; NULL: here. */
-static Said type(const char *folder, const char *line)
-{
-    g_autofree char *program = beside("segloom");
-    g_autofree char *quoted = g_shell_quote(program);
-    g_autofree char *command = g_strdup_printf("%s plugin %s", quoted, line);
-    g_auto(GStrv) argv = NULL;
+    g_autofree char *whole = g_strconcat("plugin ", line, NULL);
     g_auto(GStrv) env =
         g_environ_setenv(g_get_environ(), "ASAN_OPTIONS", "handle_segv=0", TRUE);
-    g_autoptr(GError) error = NULL;
-    Said said = {0};
-    int status;
 
-    g_assert_true(g_shell_parse_argv(command, NULL, &argv, &error));
-    g_spawn_sync(folder, argv, env, G_SPAWN_DEFAULT, NULL, NULL, &said.out, &said.err, &status,
-                 &error);
-    g_assert_no_error(error);
-    said.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    g_test_message("segloom plugin %s: %d\n%s%s", line, said.code, said.out, said.err);
-    return said;
-}
-
-static void assert_in(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        g_error("'%s' is not in:\n%s", part, text);
+    return typed_run(folder, whole, env);
 }
 
 /* @name: of a module with a fault, "loss_far". */
-static Said tested(const char *name, const char *options)
+static Typed tested(const char *name, const char *options)
 {
     g_autofree char *file = g_strdup_printf("faulty/%s.so", name);
-    g_autofree char *path = beside(file);
+    g_autofree char *path = typed_beside(file);
     g_autofree char *line = g_strdup_printf("test %s %s", path, options);
 
     return type(NULL, line);
@@ -73,15 +35,15 @@ static void test_good(void)
                                          "gradient",       "corners",         "absent class",
                                          "finite",         "repeatable",      "order of voxels",
                                          "ignored voxels", "right is better", "speed"};
-    g_auto(Said) said = tested("loss_right", "");
+    g_auto(Typed) said = tested("loss_right", "");
 
     g_assert_cmpint(said.code, ==, 0);
     for (guint i = 0; i < G_N_ELEMENTS(checks); i++) {
         g_autofree char *line = g_strdup_printf("  ok      %s ", checks[i]);
 
-        assert_in(said.out, line);
+        typed_assert_in(said.out, line);
     }
-    assert_in(said.out, "12 checks, all passed\n");
+    typed_assert_in(said.out, "12 checks, all passed\n");
     g_assert_null(strstr(said.out, "FAILED"));
     g_assert_cmpstr(said.err, ==, "");
 }
@@ -89,17 +51,17 @@ static void test_good(void)
 /* Exactly @failed checks fail, the one called @check with @part in its line. */
 static void assert_found(const char *name, guint failed, const char *check, const char *part)
 {
-    g_auto(Said) said = tested(name, "");
+    g_auto(Typed) said = tested(name, "");
     g_autofree char *begin = g_strdup_printf("\n  FAILED  %s ", check);
     g_autofree char *end = g_strdup_printf("\n%u of 12 checks failed\n", failed);
 
     g_assert_cmpint(said.code, ==, 1);
-    assert_in(said.out, end);
+    typed_assert_in(said.out, end);
     const char *line = strstr(said.out, begin);
     if (!line)
         g_error("no '%s' in:\n%s", begin, said.out);
     g_autofree char *text = g_strndup(line + 1, strcspn(line + 1, "\n"));
-    assert_in(text, part);
+    typed_assert_in(text, part);
 }
 
 static void test_wrong_gradient(void)
@@ -141,17 +103,17 @@ static void test_liar(void)
 static void test_name(void)
 {
     g_autofree char *folder = loom_test_folder();
-    g_autofree char *from = beside("faulty/loss_right.so");
+    g_autofree char *from = typed_beside("faulty/loss_right.so");
     g_autofree char *to = g_build_filename(folder, "loss_wrong.so", NULL);
     g_autofree char *bytes = NULL;
     gsize length;
 
     g_assert_true(g_file_get_contents(from, &bytes, &length, NULL));
     g_assert_true(g_file_set_contents(to, bytes, (gssize)length, NULL));
-    g_auto(Said) said = type(folder, "test loss_wrong.so");
+    g_auto(Typed) said = type(folder, "test loss_wrong.so");
     g_assert_cmpint(said.code, ==, 1);
-    assert_in(said.out, "FAILED  descriptor        the file is 'loss_wrong.so', want "
-                        "'loss_right.so'");
+    typed_assert_in(said.out, "FAILED  descriptor        the file is 'loss_wrong.so', want "
+                              "'loss_right.so'");
     loom_test_folder_remove(folder);
 }
 
@@ -166,29 +128,29 @@ static void assert_narrow(const char *text)
 
 static void test_usage(void)
 {
-    g_auto(Said) help_new = type(NULL, "new --help");
-    g_auto(Said) help_test = type(NULL, "test --help");
+    g_auto(Typed) help_new = type(NULL, "new --help");
+    g_auto(Typed) help_test = type(NULL, "test --help");
 
-    g_auto(Said) nothing = type(NULL, "");
-    g_auto(Said) unknown = type(NULL, "tset x");
-    g_auto(Said) absent = type(NULL, "test /nowhere.so");
-    g_auto(Said) text = type(NULL, "test CMakeLists.txt");
-    g_auto(Said) wrong = tested("loss_right", "--with 'gama: 2'");
+    g_auto(Typed) nothing = type(NULL, "");
+    g_auto(Typed) unknown = type(NULL, "tset x");
+    g_auto(Typed) absent = type(NULL, "test /nowhere.so");
+    g_auto(Typed) text = type(NULL, "test CMakeLists.txt");
+    g_auto(Typed) wrong = tested("loss_right", "--with 'gama: 2'");
 
     assert_narrow(help_new.out);
     assert_narrow(help_test.out);
-    assert_in(help_new.out, "Example:\n  segloom plugin new");
-    assert_in(help_test.out, "Example:\n  segloom plugin test");
+    typed_assert_in(help_new.out, "Example:\n  segloom plugin new");
+    typed_assert_in(help_test.out, "Example:\n  segloom plugin test");
     g_assert_cmpint(nothing.code, ==, 2);
     g_assert_cmpint(unknown.code, ==, 2);
-    assert_in(unknown.err, "did you mean 'test'?");
+    typed_assert_in(unknown.err, "did you mean 'test'?");
     g_assert_cmpint(absent.code, ==, 2);
-    assert_in(absent.err, "'/nowhere.so' is no file");
+    typed_assert_in(absent.err, "'/nowhere.so' is no file");
     g_assert_cmpint(text.code, ==, 1);
-    assert_in(text.out, "FAILED  loads ");
+    typed_assert_in(text.out, "FAILED  loads ");
     g_assert_cmpint(wrong.code, ==, 1);
-    assert_in(wrong.out, "FAILED  opens             --with:1:");
-    assert_in(wrong.out, "has no key 'gama'");
+    typed_assert_in(wrong.out, "FAILED  opens             --with:1:");
+    typed_assert_in(wrong.out, "has no key 'gama'");
 }
 
 /* Metrics and stages of the build keep what they promise. */
@@ -199,26 +161,28 @@ static void test_other_kinds(void)
 
     for (guint i = 0; modules[i]; i++) {
         g_autofree char *file = g_strdup_printf("modules/%s.so", modules[i]);
-        g_autofree char *path = beside(file);
+        g_autofree char *path = typed_beside(file);
         g_autofree char *line = g_strdup_printf("test %s", path);
-        g_auto(Said) said = type(NULL, line);
+        g_auto(Typed) said = type(NULL, line);
 
         g_assert_cmpint(said.code, ==, 0);
-        assert_in(said.out, "ok      descriptor ");
+        typed_assert_in(said.out, "ok      descriptor ");
     }
 }
 
 static void test_other_faults(void)
 {
-    g_auto(Said) metric = tested("metric_infinite", "");
-    g_auto(Said) stage = tested("stage_counts", "");
+    g_auto(Typed) metric = tested("metric_infinite", "");
+    g_auto(Typed) stage = tested("stage_counts", "");
 
     g_assert_cmpint(metric.code, ==, 1);
-    assert_in(metric.out, "FAILED  nothing there     class 1, 'ratio': infinite, want a number "
-                          "or NaN");
+    typed_assert_in(metric.out,
+                    "FAILED  nothing there     class 1, 'ratio': infinite, want a number "
+                    "or NaN");
     g_assert_cmpint(stage.code, ==, 1);
-    assert_in(stage.out, "FAILED  pure              slot 'image' is another one when the same "
-                         "packet comes again");
+    typed_assert_in(stage.out,
+                    "FAILED  pure              slot 'image' is another one when the same "
+                    "packet comes again");
 }
 
 /* ---- new ---------------------------------------------------------------------------- */
@@ -227,7 +191,7 @@ static void test_new(void)
 {
     static const char *const files[] = {"mine.c", "CMakeLists.txt", "Makefile", "README.md"};
     g_autofree char *folder = loom_test_folder();
-    g_auto(Said) said = type(folder, "new loss mine");
+    g_auto(Typed) said = type(folder, "new loss mine");
 
     g_assert_cmpint(said.code, ==, 0);
     for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
@@ -235,7 +199,7 @@ static void test_new(void)
         g_autofree char *text = NULL;
 
         g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-        assert_in(text, "mine");
+        typed_assert_in(text, "mine");
         g_assert_null(strstr(text, "newname"));
         g_assert_null(strstr(text, "newkind"));
     }
@@ -244,10 +208,10 @@ static void test_new(void)
 
 static void assert_refused(const char *folder, const char *line, const char *part)
 {
-    g_auto(Said) said = type(folder, line);
+    g_auto(Typed) said = type(folder, line);
 
     g_assert_cmpint(said.code, ==, 2);
-    assert_in(said.err, part);
+    typed_assert_in(said.err, part);
     g_assert_cmpstr(said.out, ==, "");
 }
 

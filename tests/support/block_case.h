@@ -6,6 +6,17 @@
 
 #include <loom/loom.h>
 
+/* Words for the tables of cases: kernels, strides, flags. */
+/* clang-format off */
+#define ONE   {1, 1, 1}
+#define DOWN  {2, 2, 2}
+#define THREE {3, 3, 3}
+#define FLAT  {1, 2, 2}
+#define KNIFE {1, 3, 3}
+/* clang-format on */
+#define YES TRUE
+#define NO FALSE
+
 typedef struct {
     const char *what; /* for messages */
     gint64 n, c_in[2], c_out, in[3], kernel[3], stride[3];

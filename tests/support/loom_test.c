@@ -5,6 +5,7 @@
 #include "graph/state.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 /* ---- tensors ------------------------------------------------------------------------ */
@@ -124,6 +125,17 @@ LoomInstance *loom_test_instance(LoomKind kind, const char *yaml, const LoomInst
         return g_steal_pointer(&instance);
     g_propagate_error(error, g_steal_pointer(&cause));
     return NULL;
+}
+
+double loom_test_eval(const LoomInstance *loss, const LoomTensor *logits,
+                      const LoomTensor *target, LoomTensor *dlogits)
+{
+    GError *error = NULL;
+    double value = NAN;
+
+    loom_loss_eval(loss, logits, target, &value, dlogits, &error);
+    g_assert_no_error(error);
+    return value;
 }
 
 /* ---- one stage between two hands ---------------------------------------------------- */

@@ -66,6 +66,10 @@ LoomRegistry *loom_test_registry(void);
 LoomInstance *loom_test_instance(LoomKind kind, const char *yaml, const LoomInstance *backend,
                                  GError **error);
 
+/* Value of a loss, and its gradient unless @dlogits is NULL; it must succeed. */
+double loom_test_eval(const LoomInstance *loss, const LoomTensor *logits,
+                      const LoomTensor *target, LoomTensor *dlogits);
+
 /* ---- one stage between two hands ---------------------------------------------------- */
 
 typedef struct {

@@ -13,22 +13,11 @@ static LoomInstance *opened(const char *yaml)
     return loom_test_instance(LOOM_KIND_LOSS, yaml, NULL, NULL);
 }
 
-static double eval(const LoomInstance *loss, const LoomTensor *logits, const LoomTensor *target,
-                   LoomTensor *dlogits)
-{
-    GError *error = NULL;
-    double value = NAN;
-
-    loom_loss_eval(loss, logits, target, &value, dlogits, &error);
-    g_assert_no_error(error);
-    return value;
-}
-
 static double eval_yaml(const char *yaml, const LoomTensor *logits, const LoomTensor *target)
 {
     g_autoptr(LoomInstance) loss = opened(yaml);
 
-    return eval(loss, logits, target, NULL);
+    return loom_test_eval(loss, logits, target, NULL);
 }
 
 /* ---- threads ------------------------------------------------------------------------ */
@@ -45,7 +34,7 @@ static double eval_on(guint threads, const char *yaml, const LoomTensor *logits,
     LoomHost host = {&run, "test", NULL};
 
     g_assert_true(loom_instance_open(loss, &host, NULL));
-    return eval(loss, logits, target, dlogits);
+    return loom_test_eval(loss, logits, target, dlogits);
 }
 
 /* 2 samples of 35,000 voxels: three chunks each, the last one short.  Same bits. */
@@ -135,7 +124,7 @@ static double eval_absent(const char *yaml, LoomTensor *dlogits)
     g_autoptr(LoomTensor) target = loom_test_u8("NDHW", SHAPE(1, 1, 1, 4), U8(0, 0, 0, 0));
     g_autoptr(LoomInstance) loss = opened(yaml);
 
-    return eval(loss, logits, target, dlogits);
+    return loom_test_eval(loss, logits, target, dlogits);
 }
 
 /* An overlap loss of it is s away from its greatest value, with no slope to speak of: T or D is
