@@ -192,6 +192,8 @@ static const LoomCheck *checks_of(LoomKind kind)
         return loom_stage_checks();
     case LOOM_KIND_MODEL:
     case LOOM_KIND_BACKEND:
+    case LOOM_KIND_TRANSPORT:
+    case LOOM_KIND_COLLECTIVE:
         break;
     }
     return NULL;

@@ -19,8 +19,7 @@ typedef struct {
 static gboolean key_fail(const LoomNode *mapping, const Step *step, GError **error)
 {
     g_autoptr(GPtrArray) known = g_ptr_array_new();
-    g_autofree char *guess = NULL;
-    g_autofree char *list = NULL;
+    g_autofree char *guess = NULL, *list = NULL, *added = NULL;
 
     for (guint i = 0; i < mapping->keys->len; i++)
         g_ptr_array_add(known, ((LoomNode *)mapping->keys->pdata[i])->text);
@@ -33,9 +32,13 @@ static gboolean key_fail(const LoomNode *mapping, const Step *step, GError **err
         known->pdata[MAX_LISTED + 1] = NULL;
     }
     list = g_strjoinv(", ", (char **)known->pdata);
+    if (!*guess)
+        added = g_strdup_printf("; '%.*s={...}' adds it",
+                                (int)(step->offset + strlen(step->key)), step->assignment);
     return loom_yaml_fail_at(step->assignment, step->offset, OPTION, error,
-                             "%s has no key '%s'%s%s it has %s", step->parent, step->key, guess,
-                             *guess ? "" : ",", *list ? list : "none");
+                             "%s has no key '%s'%s%s it has %s%s", step->parent, step->key,
+                             guess, *guess ? "" : ",", *list ? list : "none",
+                             added ? added : "");
 }
 
 /* The place in a sequence or mapping that the step's key means; NULL: there is none. */

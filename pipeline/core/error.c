@@ -1,7 +1,10 @@
 /* error - the error domain, and the one way to start an error. */
 #include <loom/plugin.h>
 
-G_DEFINE_QUARK(loom - error - quark, loom_error)
+GQuark loom_error_quark(void)
+{
+    return g_quark_from_static_string("loom-error-quark"); /* looked up, not kept: any thread */
+}
 
 gboolean loom_fail(GError **error, LoomErrorCode code, const char *format, ...)
 {

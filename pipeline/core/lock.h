@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <pthread.h>
+#include <time.h>
 
 typedef pthread_mutex_t LoomLock;
 typedef pthread_cond_t LoomSignal;
@@ -18,6 +19,26 @@ static inline LoomLock *loom_lock_enter(LoomLock *lock)
 static inline void loom_lock_leave(LoomLock **lock)
 {
     pthread_mutex_unlock(*lock);
+}
+
+/* A signal that can be waited for by g_get_monotonic_time. */
+static inline void loom_signal_init(LoomSignal *signal)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(signal, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* FALSE: it is @until, in microseconds, and nobody signalled. */
+static inline gboolean loom_signal_wait_until(LoomSignal *signal, LoomLock *lock, gint64 until)
+{
+    const struct timespec time = {.tv_sec = (time_t)(until / G_USEC_PER_SEC),
+                                  .tv_nsec = (long)(until % G_USEC_PER_SEC) * 1000};
+
+    return pthread_cond_timedwait(signal, lock, &time) == 0;
 }
 
 /* Holds @lock until the end of the enclosing block. */

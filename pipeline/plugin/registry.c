@@ -5,6 +5,7 @@
 #include "instance.h"
 
 #include <loom/loss_kit.h>
+#include <loom/network.h>
 #include <loom/tensor.h>
 
 #include <dlfcn.h>
@@ -30,6 +31,8 @@ static const struct {
     [LOOM_KIND_METRIC] = {"metric", sizeof(LoomMetric)},
     [LOOM_KIND_MODEL] = {"model", sizeof(LoomModel)},
     [LOOM_KIND_BACKEND] = {"backend", sizeof(LoomBackend)},
+    [LOOM_KIND_TRANSPORT] = {"transport", sizeof(LoomTransport)},
+    [LOOM_KIND_COLLECTIVE] = {"collective", sizeof(LoomCollective)},
 };
 
 /* Keys that the engine reads beside a plugin's own. */
@@ -333,7 +336,7 @@ const LoomPlugin **loom_registry_list(const LoomRegistry *registry, LoomKind kin
     }
     g_ptr_array_sort(found, compare_plugins);
     g_ptr_array_add(found, NULL);
-    return (const LoomPlugin **)g_ptr_array_free(found, FALSE);
+    return (const LoomPlugin **)(gpointer)g_ptr_array_free(found, FALSE);
 }
 
 char *loom_registry_origin(const LoomRegistry *registry, const LoomPlugin *plugin)

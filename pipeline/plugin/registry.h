@@ -33,4 +33,4 @@ char *loom_registry_built_in(void);
 const char *loom_kind_name(LoomKind kind);
 /* 0: no such kind. */
 LoomKind loom_kind_from(const char *name);
-#define LOOM_N_KINDS LOOM_KIND_BACKEND
+#define LOOM_N_KINDS LOOM_KIND_COLLECTIVE

@@ -21,6 +21,8 @@ typedef struct {
     UnetWeights weights;
     UnetPlan *plans[UNET_MAX_PLANS]; /* most recently used first, then NULL */
     guint64 generation;              /* forward passes so far */
+    LoomGradientFunc watch;          /* NULL: nobody waits for gradients */
+    gpointer watcher;
 } Unet3d;
 
 static const LoomParam unet3d_params[] = {
@@ -251,11 +253,23 @@ static void unet3d_tape_free(G_GNUC_UNUSED gpointer self, LoomTape *tape)
     g_free(tape);
 }
 
+/* The gradients of layer @layer are complete; @end: behind its last weight.  Returns: where its
+ * first one lies. */
+static guint layer_done(const Unet3d *unet, guint layer, guint end)
+{
+    const guint n = unet->layers.v[layer].norm ? 4 : 2; /* kernel, bias, scale, shift */
+
+    for (guint i = end; unet->watch && i > end - n; i--)
+        unet->watch(i - 1, unet->watcher);
+    return end - n;
+}
+
 static void run_backward(const Unet3d *unet, const UnetPlan *plan,
                          const LoomTensor *const *dlogits)
 {
     const LoomBackend *device = unet3d_device(unet);
     gpointer backend = unet->backend->self;
+    guint end = unet->weights.n;
 
     for (guint i = plan->n_steps; i-- > 0;) {
         const UnetPlanStep *step = &plan->steps[i];
@@ -264,13 +278,13 @@ static void run_backward(const Unet3d *unet, const UnetPlan *plan,
         const LoomBlockGradient dx[2] = {{map_of(plan, step->dx[0]), step->dx_adds[0]},
                                          {map_of(plan, step->dx[1]), step->dx_adds[1]}};
 
-        if (!step->used)
-            continue;
-        if (head != UNET_NO_HEAD)
+        if (step->used && head != UNET_NO_HEAD)
             device->map_import(backend, dlogits[head], map_of(plan, step->dy));
-        device->backward(backend, step->block, x, &unet->weights.value[i],
-                         map_of(plan, step->y), map_of(plan, step->dy), dx,
-                         &unet->weights.grad[i]);
+        if (step->used)
+            device->backward(backend, step->block, x, &unet->weights.value[i],
+                             map_of(plan, step->y), map_of(plan, step->dy), dx,
+                             &unet->weights.grad[i]);
+        end = layer_done(unet, i, end);
     }
 }
 
@@ -339,6 +353,14 @@ static const LoomInstance *unet3d_backend(gpointer self)
     return unet->backend;
 }
 
+static void unet3d_watch(gpointer self, LoomGradientFunc func, gpointer data)
+{
+    Unet3d *unet = self;
+
+    unet->watch = func;
+    unet->watcher = data;
+}
+
 static const LoomModel unet3d = {
     .base = LOOM_MODEL(Unet3d, "unet3d", "nnU-Net's plain 3-D U-Net", .params = unet3d_params,
                        .open = unet3d_open, .close = unet3d_close),
@@ -349,5 +371,6 @@ static const LoomModel unet3d = {
     .weights = unet3d_weights,
     .backend = unet3d_backend,
     .fits = unet3d_fits,
+    .watch = unet3d_watch,
 };
 LOOM_MODULE("model_unet3d", "0.1", &unet3d.base);

@@ -26,7 +26,11 @@ static const struct {
     {"LoomAdamUpdate", sizeof(LoomAdamUpdate), 56},
     {"LoomBackend", sizeof(LoomBackend), 208},
     {"LoomWeight", sizeof(LoomWeight), 104},
-    {"LoomModel", sizeof(LoomModel), 112},
+    {"LoomModel", sizeof(LoomModel), 120},
+    {"LoomTransport", sizeof(LoomTransport), 136},
+    {"LoomPortEvent", sizeof(LoomPortEvent), 16},
+    {"LoomCollective", sizeof(LoomCollective), 152},
+    {"LoomGroup", sizeof(LoomGroup), 40},
     {"LoomModule", sizeof(LoomModule), 32},
     {"LoomInstance", sizeof(LoomInstance), 24},
     {"LoomGeometry", sizeof(LoomGeometry), 344},
@@ -47,12 +51,15 @@ static const struct {
     {"LoomBackend.backward", offsetof(LoomBackend, backward), 200},
     {"LoomModel.forward", offsetof(LoomModel, forward), 64},
     {"LoomModel.fits", offsetof(LoomModel, fits), 104},
+    {"LoomModel.watch", offsetof(LoomModel, watch), 112},
+    {"LoomTransport.key", offsetof(LoomTransport, key), 120},
+    {"LoomCollective.waiting", offsetof(LoomCollective, waiting), 144},
 };
 
 static void test_layout(void)
 {
     g_assert_cmpint(LOOM_ABI_MAJOR, ==, 1);
-    g_assert_cmpint(LOOM_ABI_MINOR, ==, 1);
+    g_assert_cmpint(LOOM_ABI_MINOR, ==, 2);
     if (sizeof(gpointer) != 8) {
         g_test_skip("the table is of 64-bit machines");
         return;

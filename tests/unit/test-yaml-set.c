@@ -90,8 +90,9 @@ static const struct {
                     "data, models, empty, none"},
     {"models.sgg.use=x",
      "--set:1:8: 'models' has no key 'sgg', did you mean 'seg'? it has seg"},
-    {"models.other.use=x", "--set:1:8: 'models' has no key 'other', it has seg"},
-    {"empty.a.b=x", "--set:1:7: 'empty' has no key 'a', it has none"},
+    {"models.other.use=x",
+     "--set:1:8: 'models' has no key 'other', it has seg; 'models.other={...}' adds it"},
+    {"empty.a.b=x", "--set:1:7: 'empty' has no key 'a', it has none; 'empty.a={...}' adds it"},
     {"seed.a=x", "--set:1:6: 'seed' is '7': it has no keys, no 'a'"},
     {"models.seg.features.3=x",
      "--set:1:21: 'models.seg.features' is a list of 3, counted from 0: it has no '3'"},
@@ -133,7 +134,7 @@ static void test_many_keys(void)
     g_assert_cmpstr(
         error->message, ==,
         "--set:1:1: the config has no key 'xyz', it has a1, a2, a3, a4, a5, a6, a7, "
-        "a8, a9, b1, b2, b3, ...");
+        "a8, a9, b1, b2, b3, ...; 'xyz={...}' adds it");
 }
 
 /* Not even many assignments in a row make a tree too deep to write and read again. */

@@ -5,6 +5,7 @@
 
 #include <loom/context.h>
 #include <loom/loss_kit.h>
+#include <loom/network.h>
 #include <loom/packet.h>
 #include <loom/store.h>
 #include <loom/tensor.h>

@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 #define LOOM_ABI_MAJOR 1 /* a struct below changed its layout or its meaning */
-#define LOOM_ABI_MINOR 1 /* something was added at the END of a descriptor */
+#define LOOM_ABI_MINOR 2 /* something was added at the END of a descriptor */
 #define LOOM_EXPORT __attribute__((visibility("default")))
 
 typedef struct _LoomTensor LoomTensor;   /* refcounted, contiguous, rank <= 5 */
@@ -165,6 +165,8 @@ typedef enum {
     LOOM_KIND_METRIC,
     LOOM_KIND_MODEL,
     LOOM_KIND_BACKEND,
+    LOOM_KIND_TRANSPORT,
+    LOOM_KIND_COLLECTIVE,
 } LoomKind;
 
 struct _LoomPlugin {
@@ -190,6 +192,8 @@ struct _LoomPlugin {
 #define LOOM_METRIC(...) LOOM_PLUGIN(LoomMetric, LOOM_KIND_METRIC, __VA_ARGS__)
 #define LOOM_MODEL(...) LOOM_PLUGIN(LoomModel, LOOM_KIND_MODEL, __VA_ARGS__)
 #define LOOM_BACKEND(...) LOOM_PLUGIN(LoomBackend, LOOM_KIND_BACKEND, __VA_ARGS__)
+#define LOOM_TRANSPORT(...) LOOM_PLUGIN(LoomTransport, LOOM_KIND_TRANSPORT, __VA_ARGS__)
+#define LOOM_COLLECTIVE(...) LOOM_PLUGIN(LoomCollective, LOOM_KIND_COLLECTIVE, __VA_ARGS__)
 
 /* ---- stage: what happens to a packet ------------------------------------------------ */
 
@@ -215,6 +219,7 @@ typedef struct {
 
 #define LOOM_STAGE_PURE (1u << 0) /* result = f(packet, params, rng): may have workers */
 #define LOOM_STAGE_STEP (1u << 1) /* one packet through it is one step of the run */
+#define LOOM_STAGE_SYNC (1u << 2) /* gives the gradients of a model to all ranks alike */
 typedef struct {
     LoomPlugin base;
     const LoomSlot *reads, *writes; /* end with {0}; NULL: none */
@@ -399,6 +404,9 @@ typedef struct {
     LoomArray *moment[2];    /* NULL until an optimiser needs them */
 } LoomWeight;
 
+/* The gradient of weight @weight (its place in `weights`) will not change any more. */
+typedef void (*LoomGradientFunc)(guint weight, gpointer data);
+
 #define LOOM_MODEL_MAX_OUTPUTS 8
 typedef struct {
     LoomPlugin base;
@@ -420,6 +428,9 @@ typedef struct {
      * logits; @bytes: memory for weights, activations, workspaces of that shape. */
     gboolean (*fits)(gpointer self, const gint64 ncdhw[5], gboolean training, gint64 *classes,
                      guint64 *bytes, GError **error);
+    /* Calls @func from within each backward, in its thread, once for every weight: as soon as
+     * its gradient is complete.  @func NULL: no longer.  Member NULL: the model cannot tell. */
+    void (*watch)(gpointer self, LoomGradientFunc func, gpointer data);
 } LoomModel;
 
 /* ---- the one exported symbol -------------------------------------------------------- */
