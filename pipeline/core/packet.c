@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define PACKET_MAX_SLOTS 24 /* a training packet has about ten */
-
 typedef struct {
     const char *name; /* interned */
     LoomTensor *tensor;
@@ -15,7 +13,7 @@ typedef struct {
 } Slot;
 
 struct _LoomPacket {
-    Slot slots[PACKET_MAX_SLOTS];
+    Slot slots[LOOM_PACKET_MAX_SLOTS];
     guint n_slots;
     gint64 index;
     char *id;
@@ -77,11 +75,19 @@ static Slot *slot_renew(LoomPacket *packet, const char *name)
     const guint at = slot_find(packet, name);
 
     if (at == packet->n_slots) {
-        g_assert(packet->n_slots < PACKET_MAX_SLOTS);
+        g_assert(packet->n_slots < LOOM_PACKET_MAX_SLOTS);
         packet->slots[packet->n_slots++].name = g_intern_string(name);
     }
     slot_clear(&packet->slots[at]);
     return &packet->slots[at];
+}
+
+const char *loom_packet_slot(const LoomPacket *packet, guint i, const LoomTensor **tensor)
+{
+    if (i >= packet->n_slots)
+        return NULL;
+    *tensor = packet->slots[i].tensor;
+    return packet->slots[i].name;
 }
 
 const LoomTensor *loom_packet_get(const LoomPacket *packet, const char *slot)

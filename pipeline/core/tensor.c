@@ -1,6 +1,6 @@
 /* tensor - contiguous, refcounted arrays with named axes; memory is aligned for vector loads.
  */
-#include <loom/tensor.h>
+#include "tensor.h"
 
 #include "packet.h"
 
@@ -16,11 +16,13 @@ struct _LoomTensor {
     gint64 shape[LOOM_MAX_RANK];
     gint64 count;
     gpointer data;
+    GDestroyNotify release; /* of foreign memory, which nobody writes; NULL: our own */
+    gpointer owner;
 };
 
 static gint tensors_alive; /* atomic */
 
-static gsize dtype_bytes(LoomDtype dtype)
+gsize loom_dtype_bytes(LoomDtype dtype)
 {
     switch (dtype) {
     case LOOM_F32:
@@ -43,32 +45,51 @@ static const char *dtype_name(LoomDtype dtype)
                                : "?";
 }
 
-LoomTensor *loom_tensor_new(LoomDtype dtype, const char *axes, const gint64 *shape,
-                            GError **error)
+gboolean loom_tensor_measure(LoomDtype dtype, const char *axes, const gint64 *shape,
+                             gsize *bytes, GError **error)
 {
     const gsize rank = strlen(axes);
-    gsize bytes = dtype_bytes(dtype);
-    LoomTensor *tensor;
 
     g_assert(rank <= LOOM_MAX_RANK);
+    *bytes = loom_dtype_bytes(dtype);
     for (gsize i = 0; i < rank; i++) {
         if (shape[i] < 1)
-            return loom_fail_null(error, LOOM_ERROR_SHAPE,
-                                  "size %" G_GINT64_FORMAT " along %c, want at least 1",
-                                  shape[i], axes[i]);
-        if (!g_size_checked_mul(&bytes, bytes, (gsize)shape[i]) || bytes > G_MAXSSIZE / 2)
-            return loom_fail_null(error, LOOM_ERROR_LIMIT,
-                                  "the product of the sizes along %s overflows", axes);
+            return loom_fail(error, LOOM_ERROR_SHAPE,
+                             "size %" G_GINT64_FORMAT " along %c, want at least 1", shape[i],
+                             axes[i]);
+        if (!g_size_checked_mul(bytes, *bytes, (gsize)shape[i]) || *bytes > G_MAXSSIZE / 2)
+            return loom_fail(error, LOOM_ERROR_LIMIT,
+                             "the product of the sizes along %s overflows", axes);
     }
+    return TRUE;
+}
 
-    tensor = g_new0(LoomTensor, 1);
+/* All but the memory. */
+static LoomTensor *tensor_begin(LoomDtype dtype, const char *axes, const gint64 *shape,
+                                gsize bytes)
+{
+    const gsize rank = strlen(axes);
+    LoomTensor *tensor = g_new0(LoomTensor, 1);
+
     tensor->refs = 1;
     tensor->dtype = dtype;
     memcpy(tensor->axes, axes, rank);
     if (rank)
         memcpy(tensor->shape, shape, rank * sizeof *shape);
-    tensor->count = (gint64)(bytes / dtype_bytes(dtype));
+    tensor->count = (gint64)(bytes / loom_dtype_bytes(dtype));
     g_atomic_int_inc(&tensors_alive);
+    return tensor;
+}
+
+LoomTensor *loom_tensor_new(LoomDtype dtype, const char *axes, const gint64 *shape,
+                            GError **error)
+{
+    gsize bytes;
+    LoomTensor *tensor;
+
+    if (!loom_tensor_measure(dtype, axes, shape, &bytes, error))
+        return NULL;
+    tensor = tensor_begin(dtype, axes, shape, bytes);
     bytes = (bytes + TENSOR_ALIGNMENT - 1) / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
     tensor->data = aligned_alloc(TENSOR_ALIGNMENT, bytes);
     if (!tensor->data) {
@@ -78,6 +99,23 @@ LoomTensor *loom_tensor_new(LoomDtype dtype, const char *axes, const gint64 *sha
             "%" G_GSIZE_FORMAT " MiB of memory for one tensor are not to be had", bytes >> 20);
     }
     memset(tensor->data, 0, bytes);
+    return tensor;
+}
+
+LoomTensor *loom_tensor_new_over(LoomDtype dtype, const char *axes, const gint64 *shape,
+                                 const void *data, GDestroyNotify release, gpointer owner,
+                                 GError **error)
+{
+    gsize bytes;
+    LoomTensor *tensor;
+
+    g_assert(release && (guintptr)data % loom_dtype_bytes(dtype) == 0);
+    if (!loom_tensor_measure(dtype, axes, shape, &bytes, error))
+        return NULL;
+    tensor = tensor_begin(dtype, axes, shape, bytes);
+    memcpy(&tensor->data, &data, sizeof data); /* const goes; loom_tensor_shared guards it */
+    tensor->release = release;
+    tensor->owner = owner;
     return tensor;
 }
 
@@ -114,7 +152,10 @@ void loom_tensor_unref(LoomTensor *tensor)
 {
     if (!tensor || !g_atomic_int_dec_and_test(&tensor->refs))
         return;
-    free(tensor->data);
+    if (tensor->release)
+        tensor->release(tensor->owner);
+    else
+        free(tensor->data);
     g_free(tensor);
     g_atomic_int_add(&tensors_alive, -1);
 }
@@ -164,7 +205,7 @@ gint64 loom_tensor_count_from(const LoomTensor *tensor, char axis)
 
 gsize loom_tensor_bytes(const LoomTensor *tensor)
 {
-    return (gsize)tensor->count * dtype_bytes(tensor->dtype);
+    return (gsize)tensor->count * loom_dtype_bytes(tensor->dtype);
 }
 
 const float *loom_tensor_f32(const LoomTensor *tensor)
@@ -187,19 +228,30 @@ double loom_tensor_scalar(const LoomTensor *tensor)
 
 float *loom_tensor_f32_mut(LoomTensor *tensor)
 {
-    g_assert(tensor->dtype == LOOM_F32 && g_atomic_int_get(&tensor->refs) == 1);
+    g_assert(tensor->dtype == LOOM_F32 && !loom_tensor_shared(tensor));
     return tensor->data;
 }
 
 guint8 *loom_tensor_u8_mut(LoomTensor *tensor)
 {
-    g_assert(tensor->dtype == LOOM_U8 && g_atomic_int_get(&tensor->refs) == 1);
+    g_assert(tensor->dtype == LOOM_U8 && !loom_tensor_shared(tensor));
+    return tensor->data;
+}
+
+const void *loom_tensor_memory(const LoomTensor *tensor)
+{
+    return tensor->data;
+}
+
+void *loom_tensor_memory_mut(LoomTensor *tensor)
+{
+    g_assert(!loom_tensor_shared(tensor));
     return tensor->data;
 }
 
 gboolean loom_tensor_shared(LoomTensor *tensor)
 {
-    return g_atomic_int_get(&tensor->refs) != 1;
+    return tensor->release || g_atomic_int_get(&tensor->refs) != 1;
 }
 
 char *loom_tensor_describe(const LoomTensor *tensor)

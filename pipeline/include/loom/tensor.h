@@ -1,7 +1,10 @@
 /* loom/tensor.h - contiguous arrays with named axes.
  *
- * Row-major, W fastest (the file's first axis), 64-byte aligned, rank <= 5.  The axes are a
- * string of letters out of N C D H W K, one a dimension: "NCDHW", "DHW", "" for a scalar. */
+ * Row-major, W fastest (the file's first axis), rank <= 5.  Memory of loom_tensor_new is
+ * 64-byte aligned; that of a tensor which came from another process is aligned for its dtype
+ * and no more.  The axes are a string of letters out of N C D H W K, one a dimension: "NCDHW",
+ * "DHW",
+ * "" for a scalar. */
 #pragma once
 
 #include <loom/plugin.h>
