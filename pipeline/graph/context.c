@@ -1,5 +1,8 @@
 /* context - what a plugin may ask the engine: the answers to loom/context.h. */
+#include "ranks.h"
 #include "state.h"
+
+#include <loom/network.h>
 
 /* ---- at open ------------------------------------------------------------------------ */
 
@@ -58,8 +61,81 @@ gboolean loom_host_resumed_at(LoomHost *host, gint64 step, GError **error)
                          "its checkpoint is of step %" G_GINT64_FORMAT
                          ", that of another stage of step %" G_GINT64_FORMAT,
                          step, run->resumed_at);
+    if (run->resumed_at < 0)
+        run->share.taken = step;
     run->resumed_at = step;
     return TRUE;
+}
+
+gboolean loom_host_resumed_taken(LoomHost *host, gint64 taken, GError **error)
+{
+    host->run->share.taken = taken;
+    return taken >= 0
+           || loom_fail(error, LOOM_ERROR_FORMAT, "rank-steps are %" G_GINT64_FORMAT, taken);
+}
+
+/* ---- other processes ---------------------------------------------------------------- */
+
+const LoomInstance *loom_host_collective(const LoomHost *host)
+{
+    return host->run->ranks ? host->run->ranks->options.collective : NULL;
+}
+
+guint loom_context_ranks(const LoomContext *ctx)
+{
+    return MAX(ctx->run->share.size, 1);
+}
+
+guint loom_context_rank(const LoomContext *ctx)
+{
+    return ctx->run->share.rank;
+}
+
+gboolean loom_context_writes(const LoomContext *ctx)
+{
+    return loom_run_writes(ctx->run);
+}
+
+guint64 loom_context_generation(const LoomContext *ctx)
+{
+    return ctx->run->ranks && ctx->run->ranks->view ? ctx->run->ranks->view->generation : 1;
+}
+
+gint64 loom_context_taken(const LoomContext *ctx)
+{
+    return loom_share_taken(&ctx->run->share, loom_context_step(ctx));
+}
+
+LoomFlow loom_context_gather(LoomContext *ctx, GBytes *mine, GPtrArray *all, GError **error)
+{
+    return loom_ranks_gather(ctx->run, mine, all, error);
+}
+
+gboolean loom_context_wants_halt(const LoomContext *ctx)
+{
+    const LoomRun *run = ctx->run;
+
+    return run->ranks && loom_cluster_wants_halt(run->ranks->cluster);
+}
+
+void loom_context_halt(LoomContext *ctx)
+{
+    g_atomic_int_set(&ctx->run->last_step, TRUE);
+}
+
+void loom_context_wait(LoomContext *ctx, gboolean begins)
+{
+    if (ctx->run->ranks)
+        loom_cluster_waiting(ctx->run->ranks->cluster, begins);
+}
+
+void loom_context_report(LoomContext *ctx, const GError *cause)
+{
+    LoomRun *run = ctx->run;
+
+    g_warning("%s", cause->message);
+    loom_cluster_report(run->ranks->cluster, cause->message);
+    loom_run_halt(run);
 }
 
 /* ---- in a call ---------------------------------------------------------------------- */
@@ -104,22 +180,36 @@ gint64 loom_context_step(const LoomContext *ctx)
     const LoomHop *hop = ctx->hop;
     const gboolean counts = hop->stage->flags & LOOM_STAGE_STEP;
 
-    if (hop->graph == ctx->run->main && hop->below_step)
-        return counts ? ctx->index : ctx->index + 1;
-    return loom_run_step(ctx->run);
+    if (hop->graph != ctx->run->main || !hop->below_step)
+        return loom_run_step(ctx->run);
+    if (ctx->index < hop->first) /* before the first packet */
+        return ctx->run->share.step;
+    return loom_share_step(&ctx->run->share, ctx->index) + (counts ? 0 : 1);
+}
+
+gint64 loom_context_count(const LoomContext *ctx)
+{
+    const LoomHop *hop = ctx->hop;
+
+    return hop->graph == ctx->run->main && hop->below_step ? loom_context_step(ctx)
+                                                           : ctx->index + 1;
 }
 
 void loom_context_record(LoomContext *ctx, const char *kind, const LoomField *fields,
                          guint n_fields)
 {
-    LoomRun *run = ctx->run;
-    const gint64 step = loom_context_step(ctx);
+    loom_run_record(ctx->run, kind, loom_context_step(ctx), fields, n_fields);
+}
+
+void loom_run_record(LoomRun *run, const char *kind, gint64 step, const LoomField *fields,
+                     guint n_fields)
+{
     GError *error = NULL;
 
     if (run->journal && !loom_journal_write(run->journal, kind, step, fields, n_fields, &error))
         loom_run_fail(run, error);
     LOOM_LOCKED(&run->recording);
-    if (run->options.record)
+    if (run->options.record && loom_run_writes(run))
         run->options.record(kind, step, fields, n_fields, run->options.data);
 }
 

@@ -53,9 +53,10 @@ void loom_graph_describe(const LoomGraph *graph, GString *text)
 
             sizes_append(&hop->plan, sizes);
             writes_append(hop->stage, writes);
-            g_string_append_printf(text, "    %-10s %-15s %-14s %s%s%s\n", hop->id,
+            g_string_append_printf(text, "    %-10s %-15s %-14s %s%s%s%s%s\n", hop->id,
                                    hop->stage->base.name, sizes->str, writes->str,
-                                   bytes ? "  memory " : "", bytes ? bytes : "");
+                                   bytes ? "  memory " : "", bytes ? bytes : "",
+                                   hop->placed ? "  on " : "", hop->placed ? hop->placed : "");
         }
     }
 }
@@ -90,6 +91,8 @@ void loom_graph_dot(const LoomGraph *graph, GString *text)
         if (hop->queue)
             g_string_append_printf(text, "%squeue %" G_GINT64_FORMAT, sizes->len ? "\\n" : "",
                                    hop->queue);
+        if (hop->group != hop->parent->group)
+            g_string_append_printf(text, "%sstream", sizes->len || hop->queue ? "\\n" : "");
         g_string_append(text, "\"];\n");
     }
 }

@@ -1,6 +1,8 @@
 /* graph - names of the YAML -> stages, edges and lanes. */
 #include "graph.h"
 
+#include "place.h"
+
 #include "config/scalar.h"
 
 #include <string.h>
@@ -18,6 +20,8 @@ static void hop_free(gpointer data)
         loom_instance_free(hop->instances[i]);
     g_free(hop->instances);
     g_ptr_array_unref(hop->children);
+    if (hop->streams)
+        g_array_unref(hop->streams);
     g_free(hop);
 }
 
@@ -52,6 +56,11 @@ LoomHop *loom_graph_find(const LoomGraph *graph, const char *id)
             return hop;
     }
     return NULL;
+}
+
+guint loom_hop_copies(const LoomHop *hop)
+{
+    return hop->lane ? hop->lane->workers : 1;
 }
 
 LoomHop *loom_graph_counter(const LoomGraph *graph)
@@ -99,6 +108,7 @@ static LoomHop *hop_new(LoomGraph *graph, const char *id, const LoomNode *node,
     hop->children = g_ptr_array_new();
     hop->workers = 1;
     hop->last = -1;
+    hop->here = TRUE;
     g_ptr_array_add(graph->hops, hop);
     if (!count_read(node, id, "queue", GRAPH_MAX_QUEUE, &hop->queue, error)
         || !count_read(node, id, "workers", GRAPH_MAX_WORKERS, &hop->workers, error))
@@ -201,15 +211,19 @@ static gboolean lane_join(LoomGraph *graph, LoomHop *hop, GError **error)
 {
     const LoomNode *workers = loom_node_get(hop->node, "workers");
 
+    const gboolean source = !hop->parent || hop->arrives;
+
+    if (hop->arrives) /* its queue and workers are those of the process that runs it */
+        hop->queue = 0, hop->workers = 1;
     if (!hop->parent && hop->queue)
         return loom_node_fail(loom_node_get(hop->node, "queue"), error,
                               "stage '%s' is a source: there is nothing to queue before it",
                               hop->id);
-    if (workers && !hop->queue)
+    if (workers && !hop->queue && !hop->arrives)
         return loom_node_fail(workers, error,
                               "stage '%s': workers need a lane of their own, add 'queue: 4'",
                               hop->id);
-    hop->lane = hop->parent && !hop->queue ? hop->parent->lane : lane_new(graph, hop);
+    hop->lane = !source && !hop->queue ? hop->parent->lane : lane_new(graph, hop);
     g_ptr_array_add(hop->lane->hops, hop);
     if (hop->lane->workers > 1 && !(hop->stage->flags & LOOM_STAGE_PURE))
         return loom_node_fail(
@@ -238,7 +252,19 @@ static void hops_sort(LoomGraph *graph)
     memcpy(graph->hops->pdata, sorted->pdata, sorted->len * sizeof *sorted->pdata);
 }
 
-static gboolean graph_build(LoomGraph *graph, const LoomScope *scope, GError **error)
+/* The way from the source to the stage that counts. */
+static void way_mark(LoomGraph *graph)
+{
+    LoomHop *hop = loom_graph_counter(graph);
+
+    if (hop)
+        hop->counts = TRUE;
+    for (; hop && hop->parent; hop = hop->parent)
+        hop->parent->toward = hop;
+}
+
+static gboolean graph_build(LoomGraph *graph, const LoomScope *scope, const LoomPlace *place,
+                            GError **error)
 {
     if (graph->node->type != LOOM_NODE_MAPPING || !graph->node->items->len)
         return loom_node_fail(graph->node, error, "graph '%s': want a mapping of stages",
@@ -253,19 +279,22 @@ static gboolean graph_build(LoomGraph *graph, const LoomScope *scope, GError **e
     if (!source_check(graph, error))
         return FALSE;
     hops_sort(graph);
+    way_mark(graph);
+    if (place && !loom_place_apply(place, graph, error))
+        return FALSE;
     for (guint i = 0; i < graph->hops->len; i++) {
         LoomHop *hop = graph->hops->pdata[i];
 
         hop->below_step =
             (hop->stage->flags & LOOM_STAGE_STEP) || (hop->parent && hop->parent->below_step);
-        if (!lane_join(graph, hop, error))
+        if ((hop->here || hop->arrives) && !lane_join(graph, hop, error))
             return FALSE;
     }
     return TRUE;
 }
 
 LoomGraph *loom_graph_new(const char *id, const LoomNode *node, const LoomScope *scope,
-                          GError **error)
+                          const LoomPlace *place, GError **error)
 {
     g_autoptr(LoomGraph) graph = g_new0(LoomGraph, 1);
 
@@ -273,7 +302,7 @@ LoomGraph *loom_graph_new(const char *id, const LoomNode *node, const LoomScope 
     graph->node = node;
     graph->hops = g_ptr_array_new();
     graph->lanes = g_ptr_array_new_with_free_func(lane_free);
-    return graph_build(graph, scope, error) ? g_steal_pointer(&graph) : NULL;
+    return graph_build(graph, scope, place, error) ? g_steal_pointer(&graph) : NULL;
 }
 
 gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **error)
@@ -281,8 +310,8 @@ gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **erro
     for (guint i = 0; i < graph->hops->len; i++) {
         LoomHop *hop = graph->hops->pdata[i];
 
-        hop->instances = g_new0(LoomInstance *, hop->lane->workers + 1);
-        for (guint w = 0; w < hop->lane->workers; w++) {
+        hop->instances = g_new0(LoomInstance *, loom_hop_copies(hop) + 1);
+        for (guint w = 0; w < loom_hop_copies(hop); w++) {
             hop->instances[w] = loom_instance_new(LOOM_KIND_STAGE, hop->id, hop->node,
                                                   stage_keys, scope, error);
             if (!hop->instances[w])
@@ -303,6 +332,12 @@ gboolean loom_graph_begin_at(LoomGraph *graph, gint64 number, GError **error)
 {
     LoomHop *hop = loom_graph_counter(graph);
 
+    for (guint i = 0; hop && i < graph->hops->len; i++) {
+        LoomHop *below = graph->hops->pdata[i];
+
+        if (below->below_step)
+            below->first = number;
+    }
     for (; hop; hop = hop->parent) {
         hop->first = number;
         if (!hop->in)

@@ -10,6 +10,7 @@
 typedef struct _LoomGraph LoomGraph;
 typedef struct _LoomLane LoomLane;
 typedef struct _LoomHop LoomHop;
+typedef struct _LoomPlace LoomPlace; /* place.h */
 
 /* A stage in its place. */
 struct _LoomHop {
@@ -20,12 +21,20 @@ struct _LoomHop {
     LoomInstance **instances; /* one a worker of the lane */
     LoomHop *parent;          /* NULL: the source */
     GPtrArray *children;      /* LoomHop *, in the order of the file */
-    LoomLane *lane;
+    LoomLane *lane;           /* NULL: another process runs it */
+    LoomHop *toward;    /* the child on the way to the stage that counts; NULL: none, or it */
+    guint group;        /* of processes that run it: 0, or one of `place:` */
+    const char *placed; /* name of that group; NULL: group 0 */
+    gboolean here;      /* this process calls it */
+    gboolean arrives;   /* it runs in the group before: its packets arrive here as a stream */
+    gboolean leaves;    /* its packets go to the next group as a stream */
+    gboolean counts;    /* the stage that counts the steps of the run */
+    GArray *streams;    /* runs, arrives or leaves: guint, for each place of the other group */
     gint64 queue, workers; /* as written; queue 0: in the lane of its parent */
     LoomPlan plan;         /* sizes of what leaves; bytes it holds */
     gboolean below_step;   /* it, or a stage above it, counts the steps of the run */
     gint64 in, out;        /* ratio; 0: not predictable */
-    gint64 first;          /* packets below this number do not leave: a resumed run */
+    gint64 first;          /* packets below this number do not leave: done before */
     gint64 last;           /* runs: number of the last packet it was given, -1: none */
     gboolean stopped;      /* runs: wants no more packets */
 };
@@ -52,10 +61,11 @@ struct _LoomGraph {
     GPtrArray *lanes; /* LoomLane *, owned */
 };
 
-/* Names -> stages, edges, lanes; no instance is made yet.  Refused: unknown stages, dangling
+/* Names -> stages, edges, lanes; no instance is made yet.  @place: which of its stages run in
+ * other processes; NULL: none.  Refused: unknown stages, dangling
  * edges, cycles, not exactly one source, slots that nobody writes or that do not fit. */
 LoomGraph *loom_graph_new(const char *id, const LoomNode *node, const LoomScope *scope,
-                          GError **error);
+                          const LoomPlace *place, GError **error);
 void loom_graph_free(LoomGraph *graph);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomGraph, loom_graph_free)
 /* Makes the instances: the parameters of every stage. */
@@ -72,6 +82,8 @@ LoomHop *loom_graph_find(const LoomGraph *graph, const char *id);
 LoomHop *loom_graph_counter(const LoomGraph *graph);
 /* Sets where every stage begins, so that packet @number is the first to reach the counter. */
 gboolean loom_graph_begin_at(LoomGraph *graph, gint64 number, GError **error);
+/* Instances of a stage: one a worker. */
+guint loom_hop_copies(const LoomHop *hop);
 /* Packets that can exist at once. */
 guint64 loom_graph_packets(const LoomGraph *graph);
 

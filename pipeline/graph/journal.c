@@ -14,9 +14,12 @@
 
 struct _LoomJournal {
     LoomLock lock; /* guards the rest */
-    FILE *file;
+    FILE *file;    /* NULL: another rank writes */
     char *path;
     GHashTable *latest; /* kind -> line */
+    GPtrArray
+        *kept; /* beginning, line, ... of step `kept_step`, which that rank may die with */
+    gint64 kept_step;
 };
 
 /* Remembers a line under its kind.  FALSE: cut short, or of a step that is to be repeated. */
@@ -53,22 +56,54 @@ static gboolean journal_trim(LoomJournal *journal, gint64 keep_until, GError **e
     return loom_file_replace(journal->path, kept->str, kept->len, error);
 }
 
-LoomJournal *loom_journal_open(const char *folder, gint64 keep_until, GError **error)
+LoomJournal *loom_journal_new(const char *folder)
 {
     LoomJournal *journal = g_new0(LoomJournal, 1);
 
     pthread_mutex_init(&journal->lock, NULL);
     journal->path = g_build_filename(folder, "log.jsonl", NULL);
     journal->latest = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    if (keep_until < 0 || journal_trim(journal, keep_until, error)) {
-        journal->file = fopen(journal->path, keep_until < 0 ? "we" : "ae");
-        if (journal->file)
-            return journal;
-        loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be written: %s", journal->path,
-                  g_strerror(errno));
-    }
-    loom_journal_close(journal);
-    return NULL;
+    journal->kept = g_ptr_array_new_with_free_func(g_free);
+    return journal;
+}
+
+static gboolean line_write(LoomJournal *journal, const char *line, GError **error)
+{
+    return (fprintf(journal->file, "%s\n", line) > 0 && fflush(journal->file) == 0)
+           || loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be written: %s", journal->path,
+                        g_strerror(errno));
+}
+
+/* What the rank that wrote before may not have come to write. */
+static gboolean kept_write(LoomJournal *journal, gint64 keep_until, GError **error)
+{
+    g_autofree char *text = NULL;
+    gboolean written = g_file_get_contents(journal->path, &text, NULL, NULL);
+
+    for (guint i = 0; written && i < journal->kept->len && journal->kept_step <= keep_until;
+         i += 2) /* clocks and shares differ from rank to rank, kind and step do not */
+        if (!strstr(text, journal->kept->pdata[i]))
+            written = line_write(journal, journal->kept->pdata[i + 1], error);
+    g_ptr_array_set_size(journal->kept, 0);
+    return written;
+}
+
+gboolean loom_journal_open(LoomJournal *journal, gint64 keep_until, GError **error)
+{
+    LOOM_LOCKED(&journal->lock);
+    if (keep_until >= 0 && !journal_trim(journal, keep_until, error))
+        return FALSE;
+    journal->file = fopen(journal->path, keep_until < 0 ? "we" : "ae");
+    if (!journal->file)
+        return loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be written: %s", journal->path,
+                         g_strerror(errno));
+    return kept_write(journal, keep_until, error);
+}
+
+void loom_journal_shut(LoomJournal *journal)
+{
+    LOOM_LOCKED(&journal->lock);
+    g_clear_pointer(&journal->file, fclose);
 }
 
 void loom_journal_close(LoomJournal *journal)
@@ -78,6 +113,7 @@ void loom_journal_close(LoomJournal *journal)
     if (journal->file)
         fclose(journal->file);
     pthread_mutex_destroy(&journal->lock);
+    g_ptr_array_unref(journal->kept);
     g_hash_table_unref(journal->latest);
     g_free(journal->path);
     g_free(journal);
@@ -117,12 +153,17 @@ gboolean loom_journal_write(LoomJournal *journal, const char *kind, gint64 step,
     char *line = line_format(kind, step, fields, n_fields);
 
     LOOM_LOCKED(&journal->lock);
-    const gboolean written =
-        fprintf(journal->file, "%s\n", line) > 0 && fflush(journal->file) == 0;
     g_hash_table_insert(journal->latest, g_strdup(kind), line);
-    return written
-           || loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be written: %s", journal->path,
-                        g_strerror(errno));
+    if (journal->file)
+        return line_write(journal, line, error);
+    if (journal->kept_step != step)
+        g_ptr_array_set_size(journal->kept, 0);
+    journal->kept_step = step;
+    g_ptr_array_add(
+        journal->kept,
+        g_strdup_printf("{\"kind\":\"%s\",\"step\":%" G_GINT64_FORMAT ",", kind, step));
+    g_ptr_array_add(journal->kept, g_strdup(line));
+    return TRUE;
 }
 
 char *loom_journal_latest(LoomJournal *journal, const char *kind)

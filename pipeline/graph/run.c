@@ -1,6 +1,7 @@
 /* run - a config opened: everything checked and acquired, then run to its end, then released.
  */
 #include "models.h"
+#include "ranks.h"
 #include "state.h"
 
 #include "config/scalar.h"
@@ -21,7 +22,8 @@ static const LoomParam top_params[] = {
     LOOM_INT(Top, seed, "0", 0, 9007199254740992.0, NULL, "of all random numbers of the run"),
     {0},
 };
-static const char *const top_sections[] = {"data", "backend", "models", "graphs", "run", NULL};
+static const char *const top_sections[] = {"data", "backend", "models",  "graphs",
+                                           "run",  "place",   "cluster", NULL};
 
 typedef struct {
     char *graph;
@@ -79,7 +81,9 @@ static gboolean graphs_build(LoomRun *run, const LoomScope *scope, GError **erro
                               "config needs 'graphs:', a mapping of names to graphs");
     for (guint i = 0; i < section->items->len; i++) {
         const char *id = ((LoomNode *)section->keys->pdata[i])->text;
-        LoomGraph *graph = loom_graph_new(id, section->items->pdata[i], scope, error);
+        const gboolean runs = g_strcmp0(id, run->graph) == 0;
+        LoomGraph *graph = loom_graph_new(id, section->items->pdata[i], scope,
+                                          runs ? run->place : NULL, error);
 
         if (!graph)
             return FALSE;
@@ -167,7 +171,7 @@ static gboolean stages_open(LoomRun *run, GError **error)
             LoomHop *hop = graph->hops->pdata[i];
             LoomHost host = {run, hop->id, graph};
 
-            for (guint w = 0; w < hop->lane->workers; w++)
+            for (guint w = 0; w < loom_hop_copies(hop); w++)
                 if (!loom_instance_open(hop->instances[w], &host, error))
                     return FALSE;
         }
@@ -186,20 +190,38 @@ static gboolean resume(LoomRun *run, GError **error)
                          "nothing in '%s' can be resumed: graph '%s' has no checkpoint stage",
                          run->folder, run->graph);
     __atomic_store_n(&run->step, run->resumed_at, __ATOMIC_RELEASE);
-    return loom_graph_begin_at(run->main, run->resumed_at, error);
+    run->share.step = run->resumed_at;
+    return loom_graph_begin_at(run->main, run->share.taken, error);
+}
+
+static gboolean place_read(LoomRun *run, GError **error)
+{
+    const LoomRendezvous *where = run->options.rendezvous;
+
+    run->place = loom_place_new(loom_node_get(run->config, "place"), where ? where->rank : 0,
+                                where ? where->size : 1, error);
+    return run->place != NULL;
+}
+
+/* Of several ranks it is not known yet which one writes. */
+static gboolean journal_make(LoomRun *run, GError **error)
+{
+    if (!run->folder)
+        return TRUE;
+    run->journal = loom_journal_new(run->folder);
+    return run->ranks || loom_journal_open(run->journal, run->resumed_at, error);
 }
 
 static gboolean run_open(LoomRun *run, GError **error)
 {
     const LoomScope scope = {run->registry, run->by_model, run->by_graph};
 
-    return top_read(run, error) && graphs_build(run, &scope, error)
+    return top_read(run, error) && place_read(run, error) && graphs_build(run, &scope, error)
            && loom_models_make(run, &scope, error) && graphs_check(run, &scope, error)
            && pool_make(run, error) && data_open(run, error) && backend_open(run, &scope, error)
-           && loom_models_open(run, error) && stages_open(run, error) && resume(run, error)
-           && data_check(run, error)
-           && (!run->folder
-               || (run->journal = loom_journal_open(run->folder, run->resumed_at, error)));
+           && loom_models_open(run, error) && loom_ranks_open(run, &scope, error)
+           && stages_open(run, error) && resume(run, error) && data_check(run, error)
+           && journal_make(run, error);
 }
 
 /* ---- the life of a run -------------------------------------------------------------- */
@@ -227,9 +249,12 @@ LoomRun *loom_run_open(LoomNode *config, const LoomRegistry *registry,
 
 LoomRunEnd loom_run_execute(LoomRun *run, GError **error)
 {
-    const gboolean enough = run->steps && loom_run_step(run) >= run->steps;
-    const LoomFlow flow = enough ? LOOM_FLOW_OK : loom_graph_execute(run, run->main);
+    const LoomFlow flow = run->ranks             ? loom_ranks_execute(run)
+                          : loom_run_enough(run) ? LOOM_FLOW_OK
+                                                 : loom_graph_execute(run, run->main);
 
+    if (run->ranks && flow == LOOM_FLOW_STOP && loom_ranks_cut_off(run))
+        return LOOM_RUN_CUT_OFF;
     if (flow == LOOM_FLOW_OK)
         return LOOM_RUN_DONE;
     if (flow == LOOM_FLOW_STOP)
@@ -249,9 +274,28 @@ gboolean loom_run_failed(LoomRun *run)
     return g_atomic_int_get(&run->failed);
 }
 
+gboolean loom_run_halted(LoomRun *run)
+{
+    return g_atomic_int_get(&run->halted);
+}
+
+gboolean loom_run_ending(LoomRun *run)
+{
+    return loom_run_stopping(run) || loom_run_failed(run) || loom_run_halted(run);
+}
+
+gboolean loom_run_enough(const LoomRun *run)
+{
+    return run->steps && loom_run_step(run) >= run->steps;
+}
+
 void loom_run_stop(LoomRun *run)
 {
     g_atomic_int_set(&run->stopping, TRUE);
+    if (run->ranks) { /* the others are told first: none of them may wait for this one */
+        loom_ranks_leave(run);
+        return;
+    }
     /* The lane that trains finishes its packet; what is queued for it is dropped, and a resumed
      * run makes it again.  What it has handed down already is still written. */
     for (LoomHop *hop = loom_graph_counter(run->main); hop; hop = hop->parent)
@@ -259,17 +303,9 @@ void loom_run_stop(LoomRun *run)
             loom_queue_stop(hop->lane->queue);
 }
 
-void loom_run_fail(LoomRun *run, GError *error)
+/* Nobody waits for a packet, for room or for its turn any more. */
+static void lanes_wake(LoomRun *run)
 {
-    pthread_mutex_lock(&run->lock);
-    const gboolean first = !run->error && !loom_run_failed(run);
-    if (first)
-        run->error = error;
-    g_atomic_int_set(&run->failed, TRUE);
-    pthread_mutex_unlock(&run->lock);
-    if (!first)
-        g_error_free(error);
-
     for (guint g = 0; g < run->graphs->len; g++) {
         const LoomGraph *graph = run->graphs->pdata[g];
 
@@ -285,13 +321,34 @@ void loom_run_fail(LoomRun *run, GError *error)
     }
 }
 
+void loom_run_fail(LoomRun *run, GError *error)
+{
+    pthread_mutex_lock(&run->lock);
+    const gboolean first = !run->error && !loom_run_failed(run);
+    if (first)
+        run->error = error;
+    g_atomic_int_set(&run->failed, TRUE);
+    pthread_mutex_unlock(&run->lock);
+    if (!first)
+        g_error_free(error);
+    lanes_wake(run);
+}
+
+void loom_run_halt(LoomRun *run)
+{
+    g_atomic_int_set(&run->halted, TRUE);
+    lanes_wake(run);
+}
+
 void loom_run_free(LoomRun *run)
 {
     if (!run)
         return;
-    /* In reverse order of opening: stages, models, backend. */
+    loom_ranks_stop(run->ranks);
+    /* In reverse order of opening: stages, ranks, models, backend. */
     for (guint i = run->graphs->len; i > 0; i--)
         loom_graph_free(run->graphs->pdata[i - 1]);
+    loom_ranks_free(run->ranks);
     for (guint i = run->models->len; i > 0; i--)
         loom_instance_free(run->models->pdata[i - 1]);
     loom_instance_free(run->backend);
@@ -306,9 +363,19 @@ void loom_run_free(LoomRun *run)
     pthread_mutex_destroy(&run->recording);
     pthread_mutex_destroy(&run->lock);
     g_clear_error(&run->error);
+    loom_place_free(run->place);
     g_free(run->graph);
     g_free(run->folder);
     g_free(run);
+}
+
+guint loom_run_processes(const LoomRun *run)
+{
+    guint processes = 1;
+
+    for (guint g = 1; g < run->place->groups->len; g++)
+        processes += g_array_index(run->place->groups, LoomPlaceGroup, g).ranks;
+    return processes;
 }
 
 gint64 loom_run_steps(const LoomRun *run)

@@ -2,13 +2,16 @@
 #pragma once
 
 #include "config/yaml.h"
+#include "cluster/rendezvous.h"
 #include "plugin/registry.h"
 
 #include <loom/context.h>
 
 typedef struct {
-    const char *folder;   /* what the run leaves goes here; NULL: only check, write nothing */
-    gboolean resume;      /* go on from the checkpoints in `folder` */
+    const char *folder; /* what the run leaves goes here; NULL: only check, write nothing */
+    gboolean resume;    /* go on from the checkpoints in `folder` */
+    /* Which rank of how many; NULL, or of size 1: alone.  Must outlive the run. */
+    const LoomRendezvous *rendezvous;
     LoomDataset *dataset; /* (transfer full): instead of `data:` of the config; NULL: that */
     /* Called for each record, from the lane that made it, one at a time; may be NULL. */
     void (*record)(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
@@ -16,7 +19,12 @@ typedef struct {
     gpointer data;
 } LoomRunOptions;
 
-typedef enum { LOOM_RUN_FAILED, LOOM_RUN_DONE, LOOM_RUN_STOPPED } LoomRunEnd;
+typedef enum {
+    LOOM_RUN_FAILED,
+    LOOM_RUN_DONE,
+    LOOM_RUN_STOPPED, /* it was asked to */
+    LOOM_RUN_CUT_OFF, /* the other ranks go on without this one: nothing was saved here */
+} LoomRunEnd;
 
 typedef struct _LoomRun LoomRun;
 
@@ -32,8 +40,15 @@ void loom_run_stop(LoomRun *run);
 void loom_run_free(LoomRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomRun, loom_run_free)
 
-gint64 loom_run_steps(const LoomRun *run); /* asked for; 0: as the data gives */
-gint64 loom_run_step(const LoomRun *run);  /* done */
+gint64 loom_run_steps(const LoomRun *run);    /* asked for; 0: as the data gives */
+gint64 loom_run_step(const LoomRun *run);     /* done */
+gboolean loom_run_enough(const LoomRun *run); /* all that were asked for */
+/* Of several ranks, the one that leaves in the folder what all of them made. */
+gboolean loom_run_writes(const LoomRun *run);
+/* Processes that `place:` wants at least: 1 without it. */
+guint loom_run_processes(const LoomRun *run);
+/* Why it was cut off; NULL: it was not.  (transfer none) */
+const char *loom_run_reason(const LoomRun *run);
 char *loom_run_queues(const LoomRun *run); /* "scale 3/4, batch 4/4"; (transfer full) */
 const LoomDataset *loom_run_dataset(const LoomRun *run);
 /* Where the threads are and what flows, for people: a table; as Graphviz.  (transfer full) */

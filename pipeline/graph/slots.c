@@ -102,6 +102,8 @@ static gboolean models_gather(const LoomGraph *graph, const LoomLane *lane, GHas
     for (guint i = 0; i < graph->hops->len; i++) {
         const LoomHop *hop = graph->hops->pdata[i];
 
+        if (!lane && !hop->lane) /* another process runs it */
+            continue;
         if (!models_of_hop(hop, lane ? lane : hop->lane, graphs, used, depth, error))
             return FALSE;
     }

@@ -4,8 +4,11 @@
 #include "graph.h"
 #include "journal.h"
 #include "run.h"
+#include "share.h"
 
 #include "core/lock.h"
+
+typedef struct _LoomRanks LoomRanks; /* ranks.h */
 
 struct _LoomRun {
     const LoomRegistry *registry;
@@ -26,8 +29,14 @@ struct _LoomRun {
     GHashTable *recipes;   /* model id -> JSON */
     LoomJournal *journal;  /* NULL: only checking */
     gint64 resumed_at;     /* -1: from the start */
+    LoomPlace *place;      /* NULL: only a plugin is open, no run */
+    LoomRanks *ranks;      /* NULL: alone */
+    LoomShare share;       /* of this process, from one start of the graph to the next */
+    gint last_step;        /* atomic: halt once the step in hand is done */
+    gint halted;           /* atomic: the generation is over, the ranks form anew */
     gint stopping, failed; /* atomic */
     gint64 step;           /* atomic: steps done */
+    guint64 packets;       /* atomic: that went through any stage, to see that it moves */
     LoomLock recording;    /* one record callback at a time */
     LoomLock lock;         /* guards the error */
     GError *error;         /* the first one */
@@ -60,9 +69,33 @@ struct _LoomContext {
 void loom_run_fail(LoomRun *run, GError *error);
 gboolean loom_run_stopping(LoomRun *run);
 gboolean loom_run_failed(LoomRun *run);
+/* From any thread: every queue stops and every worker wakes, without an error. */
+void loom_run_halt(LoomRun *run);
+gboolean loom_run_halted(LoomRun *run);
+/* Stopping, failed or halted: nothing new is begun. */
+gboolean loom_run_ending(LoomRun *run);
+/* A record, unless another process writes them. */
+void loom_run_record(LoomRun *run, const char *kind, gint64 step, const LoomField *fields,
+                     guint n_fields);
 /* Runs a graph from its first packet to its end, in this thread or in threads of its lanes. */
 LoomFlow loom_graph_execute(LoomRun *run, LoomGraph *graph);
 /* Calls one stage with a packet (transfer full), and those below it. */
 LoomFlow loom_hop_run(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GError **error);
-/* Hands a packet (transfer full) to the stages below @hop. */
+/* Hands a packet (transfer full) to the stages below @hop, here and in other processes. */
 LoomFlow loom_hop_deliver(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GError **error);
+/* Does this process, or one that gets packets from it, need packet @index as it leaves @hop? */
+gboolean loom_hop_wants(const LoomRun *run, const LoomHop *hop, gint64 index);
+/* Calls `finish` of every stage that runs here. */
+gboolean loom_graph_finish(LoomRun *run, LoomGraph *graph, GError **error);
+
+/* The instance of a stage that this worker calls; NULL: the first. */
+LoomInstance *loom_hop_instance(const LoomWorker *worker, const LoomHop *hop);
+/* Adds the place, and the case unless the message names it, and returns FAIL. */
+LoomFlow loom_hop_blame(const LoomInstance *instance, const char *packet_id, GError *cause,
+                        GError **error);
+/* What a call that may push came to. */
+LoomFlow loom_flow_check(const LoomContext *ctx, LoomInstance *instance, LoomFlow flow,
+                         const char *call, const char *packet_id, GError *cause,
+                         GError **error);
+/* Does the packet hold what these slots promise? */
+gboolean loom_slots_check(const LoomSlot *slots, const LoomPacket *packet, GError **error);

@@ -5,8 +5,10 @@
  * seconds_left by the clock; the fill of the queues.  And of each class but the background:
  * recall/NAME; patches/NAME, the share of patches that hold it; gradient/NAME, its share in the
  * squared norm of d loss / d logits.  Dice and recall are those of argmax(logits) against
- * the labels, over all voxels of the packets together.  steps.csv has no time in it: a run that
- * was stopped and resumed writes the same file as one that was not. */
+ * the labels, over all voxels of the packets together.  Of several ranks one records: loss and
+ * samples_per_second are those of all (stage allreduce), the rest is of its own share.
+ * steps.csv has no time in it: a run that was stopped and resumed writes the same file as one
+ * that was not. */
 #include "class_log.h"
 #include "csv.h"
 
@@ -97,12 +99,12 @@ static gint64 watch_of(const Log *log)
 }
 
 /* With the first packet, since the columns depend on the number of classes. */
-static gboolean log_begin(Log *log, const LoomTensor *logits, gint64 step, GError **error)
+static void log_begin(Log *log, const LoomTensor *logits, gint64 step)
 {
     g_autoptr(GString) header = g_string_new("step,loss,rate,gradient_norm");
 
     if (log->begun)
-        return TRUE;
+        return;
     log->begun = g_get_monotonic_time();
     log->recorded = log->begun;
     log->first = step;
@@ -116,8 +118,8 @@ static gboolean log_begin(Log *log, const LoomTensor *logits, gint64 step, GErro
         csv_text(header, name);
     }
     g_string_append_c(header, '\n');
-    return csv_open(&log->table, log->csv ? log->folder : NULL, "steps.csv", header->str,
-                    log->resuming, error);
+    csv_open(&log->table, log->csv ? log->folder : NULL, "steps.csv", header->str,
+             log->resuming);
 }
 
 /* Fills log->voxels.  Labels that are no class count nowhere: the loss has refused them. */
@@ -161,7 +163,8 @@ static double scalar_of(const LoomPacket *packet, const char *slot)
     return tensor ? loom_tensor_scalar(tensor) : NAN;
 }
 
-static gboolean log_row(Log *log, double loss, gint64 step, GError **error)
+static gboolean log_row(Log *log, const LoomContext *ctx, double loss, gint64 step,
+                        GError **error)
 {
     g_autoptr(GString) row = g_string_new(NULL);
 
@@ -172,7 +175,7 @@ static gboolean log_row(Log *log, double loss, gint64 step, GError **error)
     for (gint64 k = 1; k < log->classes; k++)
         csv_number(row, dice_of(log->voxels + 3 * k));
     g_string_append_c(row, '\n');
-    return csv_append(&log->table, step, row->str, error);
+    return csv_append(&log->table, ctx, step, row->str, error);
 }
 
 static void field_add(GArray *fields, GPtrArray *texts, const char *name, double value,
@@ -266,8 +269,7 @@ static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GEr
     const double loss = scalar_of(packet, "loss");
     const gint64 step = loom_context_step(ctx);
 
-    if (!log_begin(log, logits, step, error))
-        return FALSE;
+    log_begin(log, logits, step);
     if (logits) {
         count_voxels(log, logits, label);
         class_log_take(&log->fares, label, loom_packet_get(packet, "class_gradient"));
@@ -275,10 +277,10 @@ static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GEr
     log->loss += loss;
     log->n++;
     if (step > log->first) /* the clock began to run at the end of the first packet */
-        log->samples += label ? loom_tensor_size(label, 'N') : 1;
+        log->samples += (label ? loom_tensor_size(label, 'N') : 1) * loom_context_ranks(ctx);
     log->rate = scalar_of(packet, "rate");
     log->norm = scalar_of(packet, "gradient_norm");
-    if (!log_row(log, loss, step, error))
+    if (!log_row(log, ctx, loss, step, error))
         return FALSE;
     if (step % log->every == 0)
         log_record(log, ctx, step);

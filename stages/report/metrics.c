@@ -5,11 +5,15 @@
  *   r         mean of the classes' means, background left out
  *   r/NAME    mean over the cases of class NAME, as the data set calls it, else its number
  * and "cases".  Undefined values (NaN) are left out of every mean; a mean over nothing is null.
- * A run that was stopped before the end of the data records nothing: half a mean misleads. */
+ * A run that was stopped before the end of the data records nothing: half a mean misleads.  Of
+ * several ranks each measures its share of the cases; at the end all hold the values of all
+ * cases and add them in the order of the data set, so the result has the bits of one rank's. */
 #include "csv.h"
 
 #include <math.h>
 #include <string.h>
+
+#define CASES_TYPE "a(xsad)"
 
 typedef struct {
     LoomInstances metrics;
@@ -18,6 +22,7 @@ typedef struct {
     gint64 classes;             /* 0: not known */
     guint n_readings;           /* of all plugins */
     const char **readings;      /* n_readings names */
+    GVariantBuilder *measured;  /* a(xsad): number, id, values of the cases of this rank */
     double *sums;               /* (classes, n_readings), with those of class 0 unused */
     gint64 *counts;             /* the same */
     gint64 cases;
@@ -76,14 +81,16 @@ static gboolean metrics_open(gpointer self, LoomHost *host, GError **error)
     for (guint i = 0; i < metrics->n_readings; i++)
         csv_text(header, metrics->readings[i]);
     g_string_append_c(header, '\n');
-    return csv_open(&metrics->table, metrics->csv ? loom_host_folder(host) : NULL,
-                    "metrics.csv", header->str, loom_host_resuming(host), error);
+    csv_open(&metrics->table, metrics->csv ? loom_host_folder(host) : NULL, "metrics.csv",
+             header->str, loom_host_resuming(host));
+    return TRUE;
 }
 
 static void metrics_close(gpointer self)
 {
     Metrics *metrics = self;
 
+    g_clear_pointer(&metrics->measured, g_variant_builder_unref);
     g_free(metrics->readings);
     g_free(metrics->sums);
     g_free(metrics->counts);
@@ -128,6 +135,8 @@ static gboolean metrics_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx, GEr
     metrics->sums = g_new0(double, n);
     metrics->counts = g_new0(gint64, n);
     metrics->cases = 0;
+    g_clear_pointer(&metrics->measured, g_variant_builder_unref);
+    metrics->measured = g_variant_builder_new(G_VARIANT_TYPE(CASES_TYPE));
     g_string_truncate(metrics->rows, 0);
     return TRUE;
 }
@@ -203,7 +212,19 @@ static void case_count(Metrics *metrics, const char *id, gint64 step, const doub
     metrics->cases++;
 }
 
-static gboolean metrics_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GError **error)
+/* Numbers of class 0 are none: they are not measured. */
+static void case_keep(Metrics *metrics, const LoomPacket *packet, double *values)
+{
+    memset(values, 0, metrics->n_readings * sizeof *values);
+    g_variant_builder_add(
+        metrics->measured, "(xs@ad)", loom_packet_index(packet), loom_packet_id(packet),
+        g_variant_new_fixed_array(G_VARIANT_TYPE_DOUBLE, values,
+                                  (gsize)metrics->classes * metrics->n_readings,
+                                  sizeof *values));
+}
+
+static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomContext *ctx,
+                            GError **error)
 {
     Metrics *metrics = self;
     const LoomGeometry *geometry = loom_packet_geometry(packet);
@@ -226,8 +247,78 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, LoomContext *ctx,
         || !classes_check(input.truth, "label", metrics->classes, error)
         || !case_measure(metrics, &input, values, error))
         return FALSE;
-    case_count(metrics, loom_packet_id(packet), loom_context_step(ctx), values);
+    case_keep(metrics, packet, values);
     return TRUE;
+}
+
+/* ---- all cases together ------------------------------------------------------------- */
+
+typedef struct {
+    gint64 number;
+    char *id;
+    double *values; /* (classes, n_readings) */
+} Case;
+
+static void case_free(gpointer data)
+{
+    Case *one = data;
+
+    g_free(one->id);
+    g_free(one->values);
+    g_free(one);
+}
+
+static gint cases_compare(gconstpointer a, gconstpointer b)
+{
+    const Case *x = *(const Case *const *)a, *y = *(const Case *const *)b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static gboolean cases_unpack(const Metrics *metrics, GBytes *bytes, GPtrArray *cases,
+                             GError **error)
+{
+    g_autoptr(GVariant) packed =
+        g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE(CASES_TYPE), bytes, FALSE));
+    GVariantIter iter;
+    Case one;
+    GVariant *values;
+
+    g_variant_iter_init(&iter, packed);
+    while (g_variant_iter_next(&iter, "(xs@ad)", &one.number, &one.id, &values)) {
+        gsize n;
+        const double *given = g_variant_get_fixed_array(values, &n, sizeof *given);
+
+        one.values = g_memdup2(given, n * sizeof *given);
+        g_variant_unref(values);
+        g_ptr_array_add(cases, g_memdup2(&one, sizeof one));
+        if (n != (gsize)metrics->classes * metrics->n_readings)
+            return loom_fail(error, LOOM_ERROR_FORMAT,
+                             "another rank measured %zu values of '%s', this one %zu", n,
+                             one.id, (gsize)metrics->classes * metrics->n_readings);
+    }
+    return TRUE;
+}
+
+/* Rows and sums of the cases of all ranks, in the order of the data set. */
+static LoomFlow cases_count(Metrics *metrics, LoomContext *ctx, GError **error)
+{
+    g_autoptr(GVariant) packed = g_variant_ref_sink(g_variant_builder_end(metrics->measured));
+    g_autoptr(GBytes) mine = g_variant_get_data_as_bytes(packed);
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    g_autoptr(GPtrArray) cases = g_ptr_array_new_with_free_func(case_free);
+    LoomFlow flow = loom_context_gather(ctx, mine, all, error);
+
+    for (guint r = 0; flow == LOOM_FLOW_OK && r < all->len; r++)
+        if (!cases_unpack(metrics, all->pdata[r], cases, error))
+            flow = LOOM_FLOW_FAIL;
+    g_ptr_array_sort(cases, cases_compare);
+    for (guint i = 0; i < cases->len; i++) {
+        const Case *one = cases->pdata[i];
+
+        case_count(metrics, one->id, loom_context_step(ctx), one->values);
+    }
+    return flow;
 }
 
 /* Mean of a class over its cases; class 0: mean of the other classes' means. */
@@ -255,8 +346,11 @@ static LoomFlow metrics_flush(gpointer self, LoomContext *ctx, GError **error)
     Metrics *metrics = self;
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GArray) fields = g_array_new(FALSE, FALSE, sizeof(LoomField));
+    const LoomFlow counted = cases_count(metrics, ctx, error);
     LoomField field = {.name = "cases", .value = (double)metrics->cases};
 
+    if (counted != LOOM_FLOW_OK)
+        return counted;
     if (metrics->cases == 0) {
         loom_fail(error, LOOM_ERROR_NUMERIC, "no case arrived, so there is no mean");
         return LOOM_FLOW_FAIL;
@@ -272,7 +366,7 @@ static LoomFlow metrics_flush(gpointer self, LoomContext *ctx, GError **error)
             field = (LoomField){.name = full, .value = mean_of(metrics, k, r)};
             g_array_append_val(fields, field);
         }
-    if (!csv_append(&metrics->table, loom_context_step(ctx), metrics->rows->str, error))
+    if (!csv_append(&metrics->table, ctx, loom_context_step(ctx), metrics->rows->str, error))
         return LOOM_FLOW_FAIL;
     loom_context_record(ctx, "metrics", &g_array_index(fields, LoomField, 0), fields->len);
     return LOOM_FLOW_OK;

@@ -47,11 +47,11 @@ static gboolean adam_step_map(gpointer self, LoomPacket *packet, LoomContext *ct
     const LoomModel *model = (const LoomModel *)adam->model->plugin;
     const LoomInstance *backend = model->backend(adam->model->self);
     LoomAdamUpdate update = {.rate = rate_at(adam->decay, adam->rate, adam->power,
-                                             loom_context_index(ctx), adam->steps),
+                                             loom_context_step(ctx), adam->steps),
                              .beta1 = adam->beta1,
                              .beta2 = adam->beta2,
                              .epsilon = adam->epsilon,
-                             .step = loom_context_index(ctx) + 1};
+                             .step = loom_context_step(ctx) + 1};
     guint n;
     LoomWeight *weights = model->weights(adam->model->self, &n);
     double norm;

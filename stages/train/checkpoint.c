@@ -1,11 +1,13 @@
 /* checkpoint - the weights of a model on disk, and back from there.
  *
  * Every so many steps, and when a run ends or is stopped in order, it leaves in the run folder
- *   checkpoint/MODEL.safetensors   value/NAME, moment0/NAME, moment1/NAME; step, seed, model
+ *   checkpoint/MODEL.safetensors   value/NAME, moment0/NAME, moment1/NAME; step, taken, seed,
+ *       model (taken: batches that all ranks together have used)
  *   checkpoint/MODEL.previous.safetensors   the one before
  *   model/MODEL.safetensors, model/model.json   what predicting needs, see checkpoint_model.h
- * each replaced as a whole.  With --resume it loads the first, or, if that is damaged, the one
- * before.  A run that failed saves nothing, and weights that are not finite are never saved. */
+ * each replaced as a whole, by the one rank that writes.  With --resume it loads the first, or,
+ * if that is damaged, the one before.  A run that failed saves nothing, and weights that are
+ * not finite are never saved. */
 #define G_LOG_DOMAIN "loom-checkpoint"
 #include "checkpoint_model.h"
 
@@ -76,7 +78,8 @@ static gboolean array_add(const Checkpoint *checkpoint, LoomStore *store, const 
 }
 
 /* Returns: (transfer full): everything that goes on from here. */
-static LoomStore *gather(const Checkpoint *checkpoint, gint64 step, GError **error)
+static LoomStore *gather(const Checkpoint *checkpoint, const LoomContext *ctx, gint64 step,
+                         GError **error)
 {
     g_autoptr(LoomStore) store = loom_store_new();
     guint n;
@@ -93,6 +96,8 @@ static LoomStore *gather(const Checkpoint *checkpoint, gint64 step, GError **err
         }
     g_hash_table_insert(store->metadata, g_strdup("step"),
                         g_strdup_printf("%" G_GINT64_FORMAT, step));
+    g_hash_table_insert(store->metadata, g_strdup("taken"),
+                        g_strdup_printf("%" G_GINT64_FORMAT, loom_context_taken(ctx)));
     g_hash_table_insert(store->metadata, g_strdup("seed"),
                         g_strdup_printf("%" G_GUINT64_FORMAT, checkpoint->seed));
     g_hash_table_insert(store->metadata, g_strdup("model"), g_strdup(checkpoint->model->id));
@@ -102,7 +107,7 @@ static LoomStore *gather(const Checkpoint *checkpoint, gint64 step, GError **err
 static gboolean save(Checkpoint *checkpoint, const LoomContext *ctx, gint64 step,
                      GError **error)
 {
-    g_autoptr(LoomStore) store = gather(checkpoint, step, error);
+    g_autoptr(LoomStore) store = gather(checkpoint, ctx, step, error);
 
     if (!store || !loom_store_write(store, checkpoint->path, checkpoint->previous, error)
         || !checkpoint_model_write(&checkpoint->predictor, store, ctx, step, error))
@@ -117,7 +122,8 @@ static gboolean checkpoint_map(gpointer self, G_GNUC_UNUSED LoomPacket *packet,
     Checkpoint *checkpoint = self;
     const gint64 step = loom_context_step(ctx);
 
-    if (!checkpoint->path || step % checkpoint->every != 0 || step == checkpoint->saved)
+    if (!checkpoint->path || step % checkpoint->every != 0 || step == checkpoint->saved
+        || !loom_context_writes(ctx))
         return TRUE;
     return save(checkpoint, ctx, step, error);
 }
@@ -127,7 +133,8 @@ static gboolean checkpoint_finish(gpointer self, LoomContext *ctx, GError **erro
     Checkpoint *checkpoint = self;
     const gint64 step = loom_context_step(ctx);
 
-    return !checkpoint->path || step == checkpoint->saved || save(checkpoint, ctx, step, error);
+    return !checkpoint->path || step == checkpoint->saved || !loom_context_writes(ctx)
+           || save(checkpoint, ctx, step, error);
 }
 
 /* ---- from disk ---------------------------------------------------------------------- */
@@ -208,13 +215,16 @@ static gboolean metadata_number(const LoomStore *store, const char *key, guint64
 static gboolean restore(Checkpoint *checkpoint, const LoomStore *store, LoomHost *host,
                         GError **error)
 {
-    guint64 step, seed;
+    guint64 step, seed, taken;
 
     if (!metadata_number(store, "step", &step, error)
-        || !metadata_number(store, "seed", &seed, error))
+        || !metadata_number(store, "seed", &seed, error)
+        || !metadata_number(store, "taken", &taken, error))
         return FALSE;
-    if (step > G_MAXINT64)
-        return loom_fail(error, LOOM_ERROR_FORMAT, "step is %" G_GUINT64_FORMAT, step);
+    if (step > G_MAXINT64 || taken > G_MAXINT64)
+        return loom_fail(error, LOOM_ERROR_FORMAT,
+                         "step is %" G_GUINT64_FORMAT ", taken %" G_GUINT64_FORMAT, step,
+                         taken);
     if (seed != checkpoint->seed)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "saved by a run with seed %" G_GUINT64_FORMAT
@@ -223,7 +233,8 @@ static gboolean restore(Checkpoint *checkpoint, const LoomStore *store, LoomHost
     if (!weights_load(checkpoint, store, error))
         return FALSE;
     checkpoint->saved = (gint64)step;
-    return loom_host_resumed_at(host, checkpoint->saved, error);
+    return loom_host_resumed_at(host, checkpoint->saved, error)
+           && loom_host_resumed_taken(host, (gint64)taken, error);
 }
 
 static gboolean resume(Checkpoint *checkpoint, LoomHost *host, GError **error)

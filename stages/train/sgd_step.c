@@ -45,7 +45,7 @@ static gboolean sgd_step_map(gpointer self, LoomPacket *packet, LoomContext *ctx
     const LoomModel *model = (const LoomModel *)sgd->model->plugin;
     const LoomInstance *backend = model->backend(sgd->model->self);
     LoomSgdUpdate update = {
-        .rate = rate_at(sgd->decay, sgd->rate, sgd->power, loom_context_index(ctx), sgd->steps),
+        .rate = rate_at(sgd->decay, sgd->rate, sgd->power, loom_context_step(ctx), sgd->steps),
         .momentum = sgd->momentum,
         .nesterov = sgd->nesterov};
     guint n;

@@ -122,7 +122,7 @@ static void test_metrics(Place *place, G_GNUC_UNUSED gconstpointer data)
     g_autofree char *twice =
         g_strconcat(METRICS_HEADER METRICS_ROWS("20"), METRICS_ROWS("40"), NULL);
 
-    assert_table(place, METRICS_HEADER);
+    g_assert_false(g_file_test(place->table, G_FILE_TEST_EXISTS)); /* no row yet */
     cases_push(stage, 20);
     JsonObject *record = latest(stage, "metrics");
     near(record, "step", 20);
@@ -189,7 +189,7 @@ static void test_metrics_stopped(Place *place, G_GNUC_UNUSED gconstpointer data)
     loom_test_push(stage, scored("one", "1100", "1010"), 0, NULL);
     loom_test_finish(stage, NULL); /* without the end of the data */
     g_assert_null(latest(stage, "metrics"));
-    assert_table(place, METRICS_HEADER);
+    g_assert_false(g_file_test(place->table, G_FILE_TEST_EXISTS)); /* no row yet */
 }
 
 static void test_metrics_errors(Place *place, G_GNUC_UNUSED gconstpointer data)

@@ -54,15 +54,45 @@ LOOM_EXPORT gboolean loom_host_endless(const LoomHost *host);
  * that say different numbers are refused. */
 LOOM_EXPORT gboolean loom_host_resuming(const LoomHost *host);
 LOOM_EXPORT gboolean loom_host_resumed_at(LoomHost *host, gint64 step, GError **error);
+/* Beside it: rank-steps done then, loom_context_taken; a run of one rank has one a step. */
+LOOM_EXPORT gboolean loom_host_resumed_taken(LoomHost *host, gint64 taken, GError **error);
 /* The part of the config that predicts with this model, as JSON for model.json: the model's
  * own keys and the stages between the loader and the metrics; NULL where no graph does. */
 LOOM_EXPORT const char *loom_host_recipe(const LoomHost *host, const LoomInstance *model);
+
+/* ---- other processes ---------------------------------------------------------------- */
+
+/* What ranks sum and gather with; NULL where the run has one rank. */
+LOOM_EXPORT const LoomInstance *loom_host_collective(const LoomHost *host);
+/* Ranks that take part in this step, and which of them this process is; 1 and 0 without others.
+ * Both are fixed from one `start` to the next. */
+LOOM_EXPORT guint loom_context_ranks(const LoomContext *ctx);
+LOOM_EXPORT guint loom_context_rank(const LoomContext *ctx);
+/* TRUE on the one rank that leaves in the run folder what all of them made. */
+LOOM_EXPORT gboolean loom_context_writes(const LoomContext *ctx);
+/* Grows each time that the ranks form anew; 1 at first, and without others. */
+LOOM_EXPORT guint64 loom_context_generation(const LoomContext *ctx);
+/* Batches that all ranks together have used once `loom_context_step` steps are done. */
+LOOM_EXPORT gint64 loom_context_taken(const LoomContext *ctx);
+/* Appends the bytes of every rank, in their order, to @all, an array of GBytes; all ranks call
+ * it at the same place.  STOP: a rank was lost, return it: the ranks form anew. */
+LOOM_EXPORT LoomFlow loom_context_gather(LoomContext *ctx, GBytes *mine, GPtrArray *all,
+                                         GError **error);
+/* Does this rank want the ranks to form anew after the step in hand: it was told to stop, or
+ * another one waits to join?  `halt`, said on all ranks in the same step: they will. */
+LOOM_EXPORT gboolean loom_context_wants_halt(const LoomContext *ctx);
+LOOM_EXPORT void loom_context_halt(LoomContext *ctx);
+/* Around a call of a collective that waits for other ranks: who waits does not stall. */
+LOOM_EXPORT void loom_context_wait(LoomContext *ctx, gboolean begins);
+/* A collective failed: the ranks form anew.  Return STOP after it. */
+LOOM_EXPORT void loom_context_report(LoomContext *ctx, const GError *cause);
 
 /* ---- in a call ---------------------------------------------------------------------- */
 
 /* Of this stage, for this packet: the same whatever the queues and workers. */
 LOOM_EXPORT LoomRng loom_context_rng(const LoomContext *ctx);
-/* `produce`: number of the packet to make.  Else: of the packet in hand. */
+/* `produce`: number of the packet to make.  Else: of the packet in hand.  Numbers are those
+ * that one process would give: a rank of several sees only those of its share. */
 LOOM_EXPORT gint64 loom_context_index(const LoomContext *ctx);
 /* Hands @packet (transfer full) to the stages below.  Return what it returns, unless OK. */
 LOOM_EXPORT LoomFlow loom_context_push(LoomContext *ctx, LoomPacket *packet, GError **error);
@@ -87,6 +117,9 @@ LOOM_EXPORT char *loom_context_latest(const LoomContext *ctx, const char *kind);
  * the step of the packet in hand is counted: after the first packet it is 1.  In `finish`: the
  * step of the last packet. */
 LOOM_EXPORT gint64 loom_context_step(const LoomContext *ctx);
+/* In `map`: packets that went through this stage, the one in hand counted; below the stage that
+ * steps that is loom_context_step. */
+LOOM_EXPORT gint64 loom_context_count(const LoomContext *ctx);
 /* Fill level of each queue of the run, "scale 3/4, batch 4/4"; (transfer full). */
 LOOM_EXPORT char *loom_context_queues(const LoomContext *ctx);
 
