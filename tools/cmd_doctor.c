@@ -3,13 +3,24 @@
 #include "machine.h"
 #include "plugin_open.h"
 
+#include "cluster/rendezvous.h"
+
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
+static gboolean env_option;
+
+static const GOptionEntry options[] = {
+    {"env", 0, 0, G_OPTION_ARG_NONE, &env_option,
+     "Say instead which rank this process would be, and why", NULL},
+    G_OPTION_ENTRY_NULL,
+};
+
 static const CommandUsage usage = {
     .summary = "Says what this machine has and lacks; exit code 1 if something is wrong.",
-    .example = "segloom doctor",
+    .example = "segloom doctor --env",
+    .options = options,
     .flags = COMMAND_MODULES,
 };
 
@@ -68,8 +79,8 @@ static void limits_print(void)
 static void libraries_print(void)
 {
     static const char *const libraries[] = {"libsegloom",  "libglib-2.0", "libyaml",
-                                            "libopenblas", "libnifti2",   "libz.so",
-                                            "libcairo",    NULL};
+                                            "libopenblas", "libzmq",      "libnifti2",
+                                            "libz.so",     "libcairo",    NULL};
 
     g_print("libraries\n");
     for (const char *const *library = libraries; *library; library++) {
@@ -167,6 +178,33 @@ static guint backends_try(const LoomRegistry *registry)
     return failed;
 }
 
+/* ---- the launcher ------------------------------------------------------------------- */
+
+/* Who started this process, as which rank, as `segloom run` without options would see it. */
+static int environment_print(void)
+{
+    const LoomRendezvousOptions none = {NULL, NULL, NULL};
+    g_auto(GStrv) environment = g_get_environ();
+    g_autoptr(GString) trace = g_string_new(NULL);
+    g_auto(LoomRendezvous) found = {0};
+    g_autoptr(GError) error = NULL;
+    const gboolean sound = loom_rendezvous_find(&found, &none, environment, trace, &error);
+
+    g_print("%s", trace->str);
+    if (!sound)
+        return command_fail(COMMAND_WRONG, error);
+    g_autofree char *rank =
+        g_strdup_printf("%u of %u, local rank %u", found.rank, found.size, found.local_rank);
+    g_autofree char *restarts = g_strdup_printf("%u", found.restarts);
+    g_print("result\n");
+    line_print("rank", rank);
+    line_print("meet", found.meet ? found.meet : "nobody: this process is alone");
+    line_print("said by", found.engine);
+    line_print("job", found.job ? found.job : "without a name");
+    line_print("restarts", restarts);
+    return COMMAND_DONE;
+}
+
 int cmd_doctor(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
@@ -174,6 +212,8 @@ int cmd_doctor(int argc, char **argv)
 
     if (!command_parse(&line, &usage, argc, argv))
         return COMMAND_WRONG;
+    if (env_option)
+        return environment_print();
     machine_print();
     limits_print();
     const guint refused = modules_try(registry, line.modules);

@@ -9,11 +9,12 @@
 
 #include "graph/run.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
-static char *folder_option;
-static gboolean resume_option, force_option;
+static char *folder_option, *rank_option, *size_option, *meet_option;
+static gboolean resume_option, force_option, insecure_option;
 
 static const GOptionEntry options[] = {
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &folder_option,
@@ -21,6 +22,13 @@ static const GOptionEntry options[] = {
     {"resume", 0, 0, G_OPTION_ARG_NONE, &resume_option, "Go on with the run in that folder",
      NULL},
     {"force", 0, 0, G_OPTION_ARG_NONE, &force_option, "Replace the run in that folder", NULL},
+    {"rank", 0, 0, G_OPTION_ARG_STRING, &rank_option,
+     "Which of several processes this is, from 0", "R"},
+    {"size", 0, 0, G_OPTION_ARG_STRING, &size_option, "How many processes there are", "N"},
+    {"meet", 0, 0, G_OPTION_ARG_STRING, &meet_option, "Where they meet: rank 0 listens there",
+     "tcp://HOST:PORT"},
+    {"insecure-network", 0, 0, G_OPTION_ARG_NONE, &insecure_option,
+     "Allow clear text between hosts", NULL},
     G_OPTION_ENTRY_NULL,
 };
 
@@ -28,40 +36,31 @@ static const CommandUsage usage = {
     .arguments = "CONFIG",
     .min = 1,
     .max = 1,
-    .summary = "Runs a config.  Ctrl-C ends in order and saves; --resume goes on.",
+    .summary =
+        "Runs a config.  Ctrl-C ends in order and saves; --resume goes on.  Under Slurm,\n"
+        "MPI, torchrun or Kubernetes every process is a rank (segloom doctor --env).",
     .example = "segloom run configs/hippocampus.yaml --set data.dataset=DIR",
     .options = options,
     .flags = COMMAND_CONFIG | COMMAND_MODULES,
 };
-
-/* Quoted where a shell needs it. */
-static void word_append(GString *line, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789_-+=./,:@%";
-    g_autofree char *quoted = g_shell_quote(word);
-    const gboolean bare = *word && strspn(word, plain) == strlen(word);
-
-    g_string_append_printf(line, " %s", bare ? word : quoted);
-}
 
 /* The command that goes on with this run. */
 static char *resume_line(const CommandLine *line)
 {
     GString *text = g_string_new("segloom run");
 
-    word_append(text, line->arguments[0]);
+    command_word(text, line->arguments[0]);
     if (folder_option) {
         g_string_append(text, " -o");
-        word_append(text, folder_option);
+        command_word(text, folder_option);
     }
     for (char **set = line->set; set && *set; set++) {
         g_string_append(text, " --set");
-        word_append(text, *set);
+        command_word(text, *set);
     }
     for (char **modules = line->modules; modules && *modules; modules++) {
         g_string_append(text, " --modules");
-        word_append(text, *modules);
+        command_word(text, *modules);
     }
     g_string_append(text, " --resume");
     return g_string_free(text, FALSE);
@@ -100,8 +99,24 @@ static void made_print(const char *folder, const char *below, guint depth)
     }
 }
 
-static int run_execute(const CommandLine *line, LoomRun *run, const char *folder)
+/* What started several ranks knows the command that does so again. */
+static int stopped(const CommandLine *line, const LoomRun *run, guint ranks)
 {
+    g_autofree char *again = resume_line(line);
+
+    if (loom_run_writes(run) && ranks > 1)
+        terminal_print("stopped after step %d; --resume goes on", (int)loom_run_step(run));
+    else if (loom_run_writes(run))
+        terminal_print("stopped after step %d; go on with:\n  %s", (int)loom_run_step(run),
+                       again);
+    return interrupt_code();
+}
+
+/* @opened: (transfer full). */
+static int run_execute(const CommandLine *line, LoomRun *opened, const char *folder,
+                       guint ranks)
+{
+    g_autoptr(LoomRun) run = opened;
     g_autoptr(GError) error = NULL;
 
     interrupt_stops(run);
@@ -110,29 +125,60 @@ static int run_execute(const CommandLine *line, LoomRun *run, const char *folder
     terminal_live(NULL);
     if (end == LOOM_RUN_FAILED)
         return command_fail(COMMAND_FAILED, error);
-    if (end == LOOM_RUN_STOPPED) {
-        g_autofree char *again = resume_line(line);
-
-        terminal_print("stopped after step %d; go on with:\n  %s", (int)loom_run_step(run),
-                       again);
-        return interrupt_code();
-    }
-    g_print("done: %d steps, in %s\n", (int)loom_run_step(run), folder);
+    if (end == LOOM_RUN_STOPPED)
+        return stopped(line, run, ranks);
+    if (end == LOOM_RUN_CUT_OFF)
+        return command_fail_text(COMMAND_SUSPENDED, "%s", loom_run_reason(run));
+    if (!loom_run_writes(run))
+        return COMMAND_DONE;
+    const gint64 steps = loom_run_step(run);
+    g_clear_pointer(&run, loom_run_free); /* with it goes what lies there for other ranks */
+    g_print("done: %d steps, in %s\n", (int)steps, folder);
     made_print(folder, "", 1);
     return COMMAND_DONE;
 }
 
-/* --force: a mistake in the config must not cost the old run, so it is looked for first. */
-static gboolean config_sound(LoomNode *config, const LoomRegistry *registry, GError **error)
+/* --insecure-network is a parameter of the transport, which a config need not name. */
+static gboolean insecure_allow(LoomNode *config, GError **error)
 {
-    const LoomRunOptions check = {.folder = NULL};
-    g_autoptr(LoomRun) run = loom_run_open(config, registry, &check, error);
+    const LoomNode *cluster = loom_node_get(config, "cluster");
+    const char *assignment = !cluster
+                                 ? "cluster={transport: {use: zmq, insecure_network: true}}"
+                             : !loom_node_get(cluster, "transport")
+                                 ? "cluster.transport={use: zmq, insecure_network: true}"
+                                 : "cluster.transport.insecure_network=true";
 
-    return run != NULL;
+    return !insecure_option || loom_yaml_set(config, assignment, "/", error);
+}
+
+/* Rank 0 answers for the folder; the others may find the run in it already. */
+static gboolean folder_take(const char *folder, const LoomRendezvous *where, LoomNode *config,
+                            const LoomRegistry *registry, gboolean *made, GError **error)
+{
+    if (where->rank > 0)
+        return g_mkdir_with_parents(folder, 0777) == 0
+               || loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be made: %s", folder,
+                            g_strerror(errno));
+    /* --force: a mistake in the config must not cost the old run, so it is looked for first */
+    if (force_option && run_folder_used(folder)
+        && !command_config_sound(config, registry, error))
+        return FALSE;
+    return run_folder_prepare(folder, resume_option, force_option, made, error);
+}
+
+/* Of several ranks one may be too early: a name, a port or a file is refused that another try
+ * will find. */
+static int open_code(const GError *error, guint ranks)
+{
+    return ranks > 1 && g_error_matches(error, LOOM_ERROR, LOOM_ERROR_IO) ? COMMAND_FAILED
+                                                                          : COMMAND_WRONG;
 }
 
 static int run_in(const CommandLine *line, const char *folder, const LoomRegistry *registry)
 {
+    const LoomRendezvousOptions said = {rank_option, size_option, meet_option};
+    g_auto(GStrv) environment = g_get_environ();
+    g_auto(LoomRendezvous) where = {0};
     g_autoptr(Progress) progress = progress_new();
     g_autoptr(LoomNode) config = command_config(line);
     g_autoptr(GError) error = NULL;
@@ -140,23 +186,26 @@ static int run_in(const CommandLine *line, const char *folder, const LoomRegistr
 
     if (!config)
         return COMMAND_WRONG;
-    if (force_option && run_folder_used(folder) && !config_sound(config, registry, &error))
-        return command_fail(COMMAND_WRONG, error);
-    if (!run_folder_prepare(folder, resume_option, force_option, &made, &error))
+    if (!loom_rendezvous_find(&where, &said, environment, NULL, &error)
+        || !insecure_allow(config, &error)
+        || !folder_take(folder, &where, config, registry, &made, &error))
         return command_fail(COMMAND_WRONG, error);
     terminal_live("checking the config and the data");
-    const LoomRunOptions how = {
-        .folder = folder, .resume = resume_option, .record = progress_record, .data = progress};
+    const LoomRunOptions how = {.folder = folder,
+                                .resume = resume_option,
+                                .rendezvous = &where,
+                                .record = progress_record,
+                                .data = progress};
     g_autoptr(LoomRun) run = loom_run_open(config, registry, &how, &error);
     if (!run) {
         if (made)
             g_rmdir(folder); /* only if nothing is in it */
-        return command_fail(COMMAND_WRONG, error);
+        return command_fail(open_code(error, where.size), error);
     }
-    if (!manifest_write(run, registry, folder, resume_option, &error))
+    if (where.rank == 0 && !manifest_write(run, registry, folder, resume_option, &error))
         return command_fail(COMMAND_FAILED, error);
     progress_set_steps(progress, loom_run_steps(run));
-    return run_execute(line, run, folder);
+    return run_execute(line, g_steal_pointer(&run), folder, where.size);
 }
 
 int cmd_run(int argc, char **argv)

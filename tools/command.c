@@ -1,6 +1,7 @@
 /* command - what every command shares: its command line, its config, its plugins, its end. */
 #include "command.h"
 
+#include "graph/run.h"
 #include "terminal.h"
 
 #include <loom/plugin.h>
@@ -136,6 +137,14 @@ LoomNode *command_config(const CommandLine *line)
     return g_steal_pointer(&config);
 }
 
+gboolean command_config_sound(LoomNode *config, const LoomRegistry *registry, GError **error)
+{
+    const LoomRunOptions look = {.folder = NULL};
+    g_autoptr(LoomRun) run = loom_run_open(config, registry, &look, error);
+
+    return run != NULL;
+}
+
 /* ---- messages ----------------------------------------------------------------------- */
 
 int command_fail(int code, const GError *error)
@@ -177,9 +186,24 @@ static void log_print(G_GNUC_UNUSED const char *domain, GLogLevelFlags level, co
         terminal_print("segloom: %s", text);
 }
 
+gboolean command_verbose(void)
+{
+    return verbose;
+}
+
 void command_log_init(void)
 {
     g_log_set_default_handler(log_print, NULL);
+}
+
+void command_word(GString *line, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_-+=./,:@%";
+    g_autofree char *quoted = g_shell_quote(word);
+    const gboolean bare = *word && strspn(word, plain) == strlen(word);
+
+    g_string_append_printf(line, " %s", bare ? word : quoted);
 }
 
 char *command_bytes(guint64 bytes)

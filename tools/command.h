@@ -44,6 +44,8 @@ gboolean command_parse(CommandLine *line, const CommandUsage *usage, int argc, c
 LoomRegistry *command_registry(const CommandLine *line);
 /* arguments[0] with --set applied; NULL: printed why not. */
 LoomNode *command_config(const CommandLine *line);
+/* Looks for mistakes as a run would, and writes nothing. */
+gboolean command_config_sound(LoomNode *config, const LoomRegistry *registry, GError **error);
 
 /* "segloom: TEXT" on stderr.  Returns @code, so that a command can end with it. */
 int command_fail(int code, const GError *error);
@@ -51,9 +53,12 @@ int command_fail_text(int code, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* COMMAND_WRONG where the config, the data or a plugin is at fault, else COMMAND_FAILED. */
 int command_code(const GError *error);
 
+gboolean command_verbose(void); /* -v was given */
 /* Warnings of engine and plugins as "segloom: warning: TEXT", other talk only with -v. */
 void command_log_init(void);
 
+/* Appends a blank and @word to @line, quoted where a shell needs it. */
+void command_word(GString *line, const char *word);
 /* "3.1 GiB" for people; (transfer full). */
 char *command_bytes(guint64 bytes);
 

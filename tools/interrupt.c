@@ -8,9 +8,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-static LoomLock lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static LoomLock lock = PTHREAD_MUTEX_INITIALIZER; /* guards the three below */
 static LoomRun *running;
 static int caught;
+static gint64 caught_us;
 
 static void signal_take(int signal_number)
 {
@@ -20,9 +21,12 @@ static void signal_take(int signal_number)
         terminal_print("segloom: %s: ending in order, once more ends at once",
                        signal_number == SIGINT ? "Ctrl-C" : "SIGTERM");
         caught = signal_number;
+        caught_us = g_get_monotonic_time();
         loom_run_stop(running);
         return;
     }
+    if (caught && g_get_monotonic_time() - caught_us < INTERRUPT_TOGETHER_US)
+        return;
     terminal_live(NULL);
     _exit(128 + signal_number); /* 130 for Ctrl-C */
 }

@@ -4,6 +4,10 @@
 
 #include "graph/run.h"
 
+/* Signals that come together are one: timeout(1), systemd and Slurm tell a process, and its
+ * group or its parent besides. */
+#define INTERRUPT_TOGETHER_US (G_USEC_PER_SEC / 4)
+
 /* Call before any other thread exists, module folders included: threads inherit the mask.
  * From here on the first signal ends the run in order and the second one ends the process;
  * while there is no run, the first does.  SIGPIPE is ignored: writes fail and say so. */

@@ -152,6 +152,20 @@ char *progress_text(const char *kind, gint64 step, const LoomField *fields, guin
     return g_string_free(text, FALSE);
 }
 
+/* "generation 2: 3 ranks, from step 41 on". */
+static char *generation_text(gint64 step, const LoomField *fields, guint n_fields)
+{
+    GString *text = g_string_new("generation");
+
+    for (guint i = 0; i < n_fields; i++)
+        if (g_str_equal(fields[i].name, "generation"))
+            g_string_append_printf(text, " %.0f:", fields[i].value);
+        else if (g_str_equal(fields[i].name, "ranks"))
+            g_string_append_printf(text, " %.0f ranks,", fields[i].value);
+    g_string_append_printf(text, " from step %d on", (int)step);
+    return g_string_free(text, FALSE);
+}
+
 /* ---- records ------------------------------------------------------------------------ */
 
 void progress_record(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
@@ -161,7 +175,10 @@ void progress_record(const char *kind, gint64 step, const LoomField *fields, gui
     const gint64 now = g_get_monotonic_time();
 
     if (!g_str_equal(kind, "step")) {
-        g_autofree char *text = progress_text(kind, step, fields, n_fields, terminal_width());
+        g_autofree char *text =
+            g_str_equal(kind, "generation")
+                ? generation_text(step, fields, n_fields)
+                : progress_text(kind, step, fields, n_fields, terminal_width());
 
         terminal_print("%s", text);
         return;

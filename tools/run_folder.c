@@ -9,7 +9,8 @@
 
 /* What a run leaves; --force removes these and nothing else. */
 static const char *const left_files[] = {"config.yaml", "manifest.json", "log.jsonl",
-                                         "metrics.csv", "steps.csv",     NULL};
+                                         "metrics.csv", "steps.csv",     "cluster.json",
+                                         NULL};
 static const char *const left_folders[] = {"model", "checkpoint", NULL};
 
 char *run_folder_path(const char *asked, const char *config)

@@ -37,6 +37,24 @@ Typed typed_run(const char *folder, const char *line, char **environment)
     return typed;
 }
 
+void typed_config(const char *folder, const char *name, const char *from, const char *to)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents("configs/smoke.yaml", &text, NULL, NULL));
+    g_autoptr(GString) config = g_string_new(text);
+    g_string_replace(config, "../data/spheres", "s", 0);
+    g_string_replace(config, "[24, 24, 24]", "[8, 8, 8]", 0);
+    g_string_replace(config, "[8, 16]", "[4, 8]", 0);
+    g_string_replace(config, "every: 60", "every: 4", 0);
+    g_string_replace(config, "every: 30", "every: 2", 0);
+    g_string_replace(config, "steps: 120", "steps: 8", 0);
+    if (from)
+        g_assert_cmpuint(g_string_replace(config, from, to, 1), ==, 1);
+    g_assert_true(g_file_set_contents(path, config->str, -1, NULL));
+}
+
 void typed_assert_in(const char *text, const char *part)
 {
     if (!strstr(text, part))
