@@ -19,6 +19,7 @@ static const struct {
     {"phantom", "DIR [--kind KIND]", "synthetic data with exact labels", cmd_phantom},
     {"study", "CONFIG [-o DIR]", "compare losses over folds and seeds", cmd_study},
     {"plugin", "new | test ...", "a plugin of your own: begin it, test it", cmd_plugin},
+    {"keygen", "[-o FILE]", "keys for processes that talk over a network", cmd_keygen},
     {"doctor", "[--env]", "what this machine has and lacks", cmd_doctor},
 };
 
