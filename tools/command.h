@@ -73,4 +73,5 @@ int cmd_phantom(int argc, char **argv);
 int cmd_study(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
