@@ -52,6 +52,8 @@ static void text_print(const LoomRun *run)
         }
     }
     g_print("steps     %d\n", (int)loom_run_steps(run));
+    if (loom_run_processes(run) > 1)
+        g_print("ranks     at least %u, or one that does it all\n", loom_run_processes(run));
     g_print("memory    at most %s for kept cases, models and workspaces\n", bytes);
     if (loom_run_packets(run) > 0)
         g_print("packets   at most %u in flight\n", (guint)loom_run_packets(run));
@@ -99,6 +101,7 @@ static void json_print(const LoomRun *run, const GError *error)
         if (loom_run_dataset(run))
             dataset_add(builder, loom_run_dataset(run));
         number_add(builder, "steps", (guint64)loom_run_steps(run));
+        number_add(builder, "ranks", loom_run_processes(run));
         number_add(builder, "model_bytes", loom_run_model_bytes(run));
         number_add(builder, "packets_in_flight", loom_run_packets(run));
     }

@@ -63,6 +63,7 @@ void command_word(GString *line, const char *word);
 char *command_bytes(guint64 bytes);
 
 int cmd_run(int argc, char **argv);
+int cmd_launch(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_graph(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

@@ -13,11 +13,12 @@ _segloom() {
         words="$("$program" --help 2>/dev/null | sed -n '/^Commands:/,/^$/p' | _segloom_words)"
         words+=" --help --version"
     elif [[ $current == -* ]]; then
-        [[ $command == plugin && $COMP_CWORD -gt 2 ]] && command+=" $part"
+        [[ $command =~ ^(plugin|bench)$ && $COMP_CWORD -gt 2 ]] && command+=" $part"
         # shellcheck disable=SC2086 # "plugin new" is two words
         words=$("$program" $command --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)
-    elif [[ $command == plugin && $COMP_CWORD -eq 2 ]]; then
-        words="new test"
+    elif [[ $command =~ ^(plugin|bench)$ && $COMP_CWORD -eq 2 ]]; then
+        words=$("$program" "$command" --help 2>/dev/null | sed -n '/^Commands:/,/^$/p' \
+            | _segloom_words)
     elif [[ $command == plugin && $part == new && $COMP_CWORD -eq 3 ]]; then
         words="loss metric stage"
     elif [[ $command == inspect && $COMP_CWORD -eq 2 ]]; then

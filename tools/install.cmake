@@ -10,7 +10,7 @@ set_target_properties(segloom PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
 install(DIRECTORY pipeline/include/loom DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/segloom/configs
-    FILES_MATCHING PATTERN "*.yaml")
+    FILES_MATCHING PATTERN "*.yaml" PATTERN "*.sbatch" PATTERN "README.md")
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES plugins/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME plugins.md)
 install(FILES tools/completion.bash RENAME segloom

@@ -10,6 +10,7 @@ static const struct {
     int (*main)(int argc, char **argv);
 } commands[] = {
     {"run", "CONFIG [-o DIR]", "run a config: train, validate, save", cmd_run},
+    {"launch", "-n N CONFIG", "run a config as N processes on this machine", cmd_launch},
     {"check", "CONFIG", "find every problem before any work", cmd_check},
     {"graph", "CONFIG [--dot]", "show threads, queues and what flows", cmd_graph},
     {"inspect", "[KIND [NAME]]", "plugins and their parameters", cmd_inspect},

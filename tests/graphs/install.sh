@@ -16,8 +16,11 @@ segloom=$usr/bin/segloom
 version=$("$segloom" --version | cut -d' ' -f2)
 for file in "bin/segloom" "$libdir/libsegloom.so.$version" "$libdir/libsegloom.so" \
     "$libdir/segloom/modules/loss_dice.so" "$libdir/segloom/modules/stage_crop.so" \
+    "$libdir/segloom/modules/transport_zmq.so" "$libdir/segloom/modules/collective_direct.so" \
     "$libdir/cmake/segloom/segloomConfig.cmake" "$libdir/pkgconfig/segloom.pc" \
     "include/loom/plugin.h" "include/loom/loom.h" "include/loom/loss_kit.h" \
+    "include/loom/network.h" "share/segloom/configs/cluster/README.md" \
+    "share/segloom/configs/cluster/slurm.sbatch" \
     "share/segloom/configs/smoke.yaml" "share/man/man1/segloom.1" \
     "share/bash-completion/completions/segloom"; do
     [ -e "$usr/$file" ] || fail "no $file"
@@ -41,7 +44,9 @@ for command in $("$segloom" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*
     grep -q "^.SS \"segloom $command\"" "$usr/share/man/man1/segloom.1" ||
         fail "the manual has no '$command'"
 done
-grep -q '^.SS "segloom plugin test"' "$usr/share/man/man1/segloom.1" || fail "no plugin test"
+for part in "plugin test" "bench allreduce"; do
+    grep -q "^.SS \"segloom $part\"" "$usr/share/man/man1/segloom.1" || fail "no $part"
+done
 
 # ---- completion: commands, options, plugins
 completes() { # the words so far, the last one incomplete; then what must be offered
@@ -56,6 +61,8 @@ source "$usr/share/bash-completion/completions/segloom"
 completes insp inspect
 completes run --res --resume
 completes plugin ne new
+completes bench all allreduce
+completes bench allreduce --mi --mib
 completes plugin new lo loss
 completes plugin new loss x --fo --form
 completes inspect st stage

@@ -46,9 +46,9 @@ static void assert_narrow(const char *text)
 
 static void test_help(void)
 {
-    static const char *const commands[] = {"run",     "check",  "graph",    "inspect",
-                                           "predict", "info",   "evaluate", "study",
-                                           "phantom", "doctor", NULL};
+    static const char *const commands[] = {"run",    "check",    "graph", "inspect", "predict",
+                                           "info",   "evaluate", "study", "phantom", "doctor",
+                                           "keygen", "bench",    NULL};
     g_auto(Typed) top = type(NULL, "--help");
 
     g_assert_cmpint(top.code, ==, 0);
@@ -128,6 +128,33 @@ static void test_doctor_refused(void)
     g_assert_cmpint(said.code, ==, 1);
     typed_assert_in(said.out, "loss_broken.so");
     typed_assert_in(said.out, "1 refused");
+    loom_test_folder_remove(folder);
+}
+
+/* ---- keygen ------------------------------------------------------------------------- */
+
+static void test_keygen(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autofree char *path = g_build_filename(folder, "segloom.key", NULL);
+    g_autofree char *secrets = NULL, *again = NULL;
+    g_auto(Typed) said = type(folder, "keygen");
+    GStatBuf made;
+
+    g_assert_cmpint(said.code, ==, 0);
+    g_assert_cmpint(g_stat(path, &made), ==, 0);
+    g_assert_cmpuint(made.st_mode & 07777, ==, 0600);
+    g_assert_true(g_file_get_contents(path, &secrets, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(secrets, "\n", -1);
+    g_assert_cmpuint(g_strv_length(lines), ==, 3);
+    g_assert_true(g_str_has_prefix(lines[0], "public: "));
+    g_assert_true(g_str_has_prefix(lines[1], "secret: "));
+    g_assert_true(g_str_has_prefix(said.out, lines[0] + strlen("public: ")));
+    g_assert_null(strstr(said.out, lines[1] + strlen("secret: ")));
+    assert_refused(folder, "keygen", 1, "'segloom.key' exists");
+    g_assert_true(g_file_get_contents(path, &again, NULL, NULL));
+    g_assert_cmpstr(again, ==, secrets);
+    assert_done(folder, "keygen -o other.key");
     loom_test_folder_remove(folder);
 }
 
@@ -246,31 +273,12 @@ static void test_evaluate_pairs(void)
 
 /* ---- run, predict ------------------------------------------------------------------- */
 
-/* A smaller smoke.yaml on data of its own; @change replaces one text by another. */
-static void config_make(const char *folder, const char *name, const char *from, const char *to)
-{
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autofree char *text = NULL;
-
-    g_assert_true(g_file_get_contents("configs/smoke.yaml", &text, NULL, NULL));
-    g_autoptr(GString) config = g_string_new(text);
-    g_string_replace(config, "../data/spheres", "s", 0);
-    g_string_replace(config, "[24, 24, 24]", "[8, 8, 8]", 0);
-    g_string_replace(config, "[8, 16]", "[4, 8]", 0);
-    g_string_replace(config, "every: 60", "every: 4", 0);
-    g_string_replace(config, "every: 30", "every: 2", 0);
-    g_string_replace(config, "steps: 120", "steps: 8", 0);
-    if (from)
-        g_assert_cmpuint(g_string_replace(config, from, to, 1), ==, 1);
-    g_assert_true(g_file_set_contents(path, config->str, -1, NULL));
-}
-
 static char *small_set(void)
 {
     char *folder = loom_test_folder();
 
     assert_done(folder, "phantom s --kind spheres --cases 5 --size 16,16,16");
-    config_make(folder, "c.yaml", NULL, NULL);
+    typed_config(folder, "c.yaml", NULL, NULL);
     return folder;
 }
 
@@ -294,7 +302,7 @@ static void test_check(void)
     typed_assert_in(good.out, "no problem found");
     typed_assert_in(json.out, "\"problems\":[]");
     typed_assert_in(dot.out, "digraph");
-    config_make(folder, "typo.yaml", "foreground:", "foregrund:");
+    typed_config(folder, "typo.yaml", "foreground:", "foregrund:");
     assert_refused(folder, "check typo.yaml", 2, "typo.yaml:16:56: ");
     assert_refused(folder, "run typo.yaml", 2, "did you mean 'foreground'?");
     assert_refused(folder, "check c.yaml --set data.dataset=nowhere", 2, "nowhere");
@@ -409,6 +417,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/inspect", test_inspect);
     g_test_add_func("/cli/doctor", test_doctor);
     g_test_add_func("/cli/doctor/refused", test_doctor_refused);
+    g_test_add_func("/cli/keygen", test_keygen);
     g_test_add_func("/cli/phantom/kits", test_phantom_kits);
     g_test_add_func("/cli/phantom/seed", test_phantom_seed);
     g_test_add_func("/cli/phantom/brats", test_phantom_brats);
