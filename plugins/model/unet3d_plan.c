@@ -163,14 +163,20 @@ UnetPlan *unet_plan_layout(const UnetDesign *design, const UnetLayers *layers,
 guint64 unet_plan_bytes(const UnetPlan *plan, const LoomInstance *backend)
 {
     const LoomBackend *device = backend_of(backend);
-    guint64 bytes = 0;
+    guint64 bytes = 0, workspace = 0;
 
     for (guint i = 0; i < plan->n_places; i++)
         bytes += device->map_bytes(backend->self, plan->places[i].shape);
-    for (guint i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i].used)
-            bytes += device->block_bytes(backend->self, &plan->steps[i].spec);
-    return bytes;
+    for (guint i = 0; i < plan->n_steps; i++) {
+        const LoomBlockSpec *spec = &plan->steps[i].spec;
+
+        if (!plan->steps[i].used)
+            continue;
+        bytes += device->block_bytes(backend->self, spec);
+        if (device->block_workspace)
+            workspace = MAX(workspace, device->block_workspace(backend->self, spec));
+    }
+    return bytes + workspace;
 }
 
 gboolean unet_plan_allocate(UnetPlan *plan, const LoomInstance *backend, GError **error)

@@ -24,7 +24,7 @@ static const struct {
     {"LoomBlockGradient", sizeof(LoomBlockGradient), 16},
     {"LoomSgdUpdate", sizeof(LoomSgdUpdate), 40},
     {"LoomAdamUpdate", sizeof(LoomAdamUpdate), 56},
-    {"LoomBackend", sizeof(LoomBackend), 208},
+    {"LoomBackend", sizeof(LoomBackend), 216},
     {"LoomWeight", sizeof(LoomWeight), 104},
     {"LoomModel", sizeof(LoomModel), 120},
     {"LoomTransport", sizeof(LoomTransport), 136},
@@ -49,6 +49,7 @@ static const struct {
     {"LoomMetric.measure", offsetof(LoomMetric, measure), 64},
     {"LoomBackend.block_new", offsetof(LoomBackend, block_new), 168},
     {"LoomBackend.backward", offsetof(LoomBackend, backward), 200},
+    {"LoomBackend.block_workspace", offsetof(LoomBackend, block_workspace), 208},
     {"LoomModel.forward", offsetof(LoomModel, forward), 64},
     {"LoomModel.fits", offsetof(LoomModel, fits), 104},
     {"LoomModel.watch", offsetof(LoomModel, watch), 112},
@@ -59,7 +60,7 @@ static const struct {
 static void test_layout(void)
 {
     g_assert_cmpint(LOOM_ABI_MAJOR, ==, 1);
-    g_assert_cmpint(LOOM_ABI_MINOR, ==, 2);
+    g_assert_cmpint(LOOM_ABI_MINOR, ==, 3);
     if (sizeof(gpointer) != 8) {
         g_test_skip("the table is of 64-bit machines");
         return;

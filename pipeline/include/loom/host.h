@@ -3,14 +3,15 @@
  *
  * A backend that is content with contiguous (N,C,D,H,W) activations writes LOOM_HOST_MEMORY
  * into its descriptor and brings only its blocks.  One with its own layout or its own memory
- * (channel blocks, a GPU) declares struct _LoomMap and struct _LoomArray itself and does not
- * include this. */
+ * (channel blocks, a GPU) defines LOOM_HOST_OWN before it includes this, declares struct
+ * _LoomMap and struct _LoomArray itself, and has the functions that need neither. */
 #pragma once
 
 #include <loom/plugin.h>
 
 G_BEGIN_DECLS
 
+#ifndef LOOM_HOST_OWN
 /* Both: 64-byte aligned, row-major. */
 struct _LoomMap {
     float *data;
@@ -21,6 +22,7 @@ struct _LoomArray {
     float *data;
     gint64 count;
 };
+#endif
 
 /* loom_host_floats - zeroed memory of @count floats, 64-byte aligned, for free()
  * Returns: (transfer full): NULL with LOOM_ERROR_LIMIT, @what in the message, when there is not

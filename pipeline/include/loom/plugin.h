@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 #define LOOM_ABI_MAJOR 1 /* a struct below changed its layout or its meaning */
-#define LOOM_ABI_MINOR 2 /* something was added at the END of a descriptor */
+#define LOOM_ABI_MINOR 3 /* something was added at the END of a descriptor */
 #define LOOM_EXPORT __attribute__((visibility("default")))
 
 typedef struct _LoomTensor LoomTensor;   /* refcounted, contiguous, rank <= 5 */
@@ -389,6 +389,9 @@ typedef struct {
     void (*backward)(gpointer self, LoomBlock *block, const LoomMap *const x[2],
                      const LoomBlockWeights *w, const LoomMap *y, LoomMap *dy,
                      const LoomBlockGradient dx[2], const LoomBlockWeights *dw);
+    /* Memory that all blocks use in turn: a run needs what its largest asks for, besides their
+     * block_bytes.  NULL: none. */
+    guint64 (*block_workspace)(gpointer self, const LoomBlockSpec *spec);
 } LoomBackend;
 
 /* ---- model: weights, their gradients, and the way through --------------------------- */

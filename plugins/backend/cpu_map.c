@@ -1,0 +1,168 @@
+/* cpu_map - activations as planes of 16 channels, (N, C/16, D, H, W, 16). */
+#include "cpu.h"
+
+#include <loom/tensor.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+gint64 map_planes(gint64 channels)
+{
+    return (channels + CPU_BLOCK - 1) / CPU_BLOCK;
+}
+
+/* Floats of the planes; -1 where that overflows. */
+static gint64 map_floats(const gint64 ncdhw[5])
+{
+    gint64 count = CPU_BLOCK;
+
+    for (guint i = 0; i < 5; i++) {
+        g_assert(ncdhw[i] > 0);
+        if (__builtin_mul_overflow(count, i == 1 ? map_planes(ncdhw[i]) : ncdhw[i], &count))
+            return -1;
+    }
+    return count;
+}
+
+LoomMap *map_new(gpointer self, const gint64 ncdhw[5], GError **error)
+{
+    const gint64 floats = map_floats(ncdhw);
+    LoomMap *map;
+
+    if (floats < 0)
+        return loom_fail_null(error, LOOM_ERROR_LIMIT,
+                              "the product of the sizes of an activation overflows");
+    map = g_new0(LoomMap, 1);
+    memcpy(map->ncdhw, ncdhw, sizeof map->ncdhw);
+    map->planes = map_planes(ncdhw[1]);
+    map->voxels = ncdhw[2] * ncdhw[3] * ncdhw[4];
+    if ((map->data = memory_new(floats, "an activation", error))
+        && (map->scale =
+                memory_new(2 * ncdhw[0] * map->planes * CPU_BLOCK, "a normalisation", error))) {
+        map->shift = map->scale + ncdhw[0] * map->planes * CPU_BLOCK;
+        return map;
+    }
+    map_free(self, map);
+    return NULL;
+}
+
+void map_free(G_GNUC_UNUSED gpointer self, LoomMap *map)
+{
+    if (!map)
+        return;
+    free(map->data);
+    free(map->scale);
+    g_free(map);
+}
+
+guint64 map_bytes(G_GNUC_UNUSED gpointer self, const gint64 ncdhw[5])
+{
+    const gint64 floats = map_floats(ncdhw);
+
+    if (floats < 0 || floats > G_MAXINT64 / 16)
+        return G_MAXUINT64;
+    return sizeof(LoomMap) + memory_bytes(floats)
+           + memory_bytes(2 * ncdhw[0] * map_planes(ncdhw[1]) * CPU_BLOCK);
+}
+
+void map_to_planes(const LoomMap *map, gint64 first, gboolean add, CpuPlane *planes)
+{
+    const gint64 floats = map->voxels * CPU_BLOCK;
+
+    for (gint64 i = 0; i < map->planes; i++)
+        planes[i] = (CpuPlane){
+            .data = map->data + i * floats,
+            .step = map->planes * floats,
+            .scale = map->pending ? map->scale + i * CPU_BLOCK : NULL,
+            .shift = map->pending ? map->shift + i * CPU_BLOCK : NULL,
+            .scale_step = map->planes * CPU_BLOCK,
+            .slope = map->slope,
+            .first = first + i * CPU_BLOCK,
+            .lanes = MIN(CPU_BLOCK, map->ncdhw[1] - i * CPU_BLOCK),
+            .add = add,
+        };
+}
+
+/* ---- plain tensors -------------------------------------------------------------------- */
+
+typedef struct {
+    const Cpu *cpu;
+    const LoomMap *map;
+    float *plain;
+    gint64 chunks;
+} Move;
+
+/* Portion @i of the work: a sample, one of its planes, some of its voxels. */
+typedef struct {
+    gint64 sample, plane, first, voxels;
+    CpuPlane of;
+    float *plain;
+} Portion;
+
+static Portion portion_of(const Move *move, gint64 i)
+{
+    const LoomMap *map = move->map;
+    const gint64 plane = i / move->chunks % map->planes, floats = map->voxels * CPU_BLOCK;
+    Portion p = {.sample = i / move->chunks / map->planes,
+                 .plane = plane,
+                 .first = i % move->chunks * CPU_CHUNK};
+
+    p.voxels = MIN(CPU_CHUNK, map->voxels - p.first);
+    p.of = (CpuPlane){
+        .data = map->data + plane * floats,
+        .step = map->planes * floats,
+        .scale = map->pending ? map->scale + plane * CPU_BLOCK : NULL,
+        .shift = map->pending ? map->shift + plane * CPU_BLOCK : NULL,
+        .scale_step = map->planes * CPU_BLOCK,
+        .slope = map->slope,
+        .lanes = MIN(CPU_BLOCK, map->ncdhw[1] - plane * CPU_BLOCK),
+    };
+    p.plain = move->plain + (p.sample * map->ncdhw[1] + plane * CPU_BLOCK) * map->voxels;
+    return p;
+}
+
+static void import_portion(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
+{
+    const Move *move = data;
+    const Portion p = portion_of(move, i);
+
+    move->cpu->kernels->to_planes(p.plain + p.first, move->map->voxels, p.of.lanes, p.voxels,
+                                  p.of.data + p.sample * p.of.step + p.first * CPU_BLOCK);
+}
+
+static void export_portion(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
+{
+    const Move *move = data;
+    const Portion p = portion_of(move, i);
+
+    move->cpu->kernels->from_planes(&p.of, p.sample, p.first, p.voxels, p.plain,
+                                    move->map->voxels);
+}
+
+static void map_move(const Cpu *cpu, const LoomMap *map, float *plain, LoomParallelFunc func)
+{
+    Move move = {cpu, map, plain, (map->voxels + CPU_CHUNK - 1) / CPU_CHUNK};
+
+    loom_pool_run(cpu->pool, map->ncdhw[0] * map->planes * move.chunks, func, &move);
+}
+
+/* Our callers' mistake, not the user's: sizes were checked when the model opened. */
+static void map_check(const LoomMap *map, const LoomTensor *tensor)
+{
+    g_assert(loom_tensor_dtype(tensor) == LOOM_F32 && loom_tensor_rank(tensor) == 5);
+    g_assert(memcmp(loom_tensor_shape(tensor), map->ncdhw, sizeof map->ncdhw) == 0);
+}
+
+void map_import(gpointer self, const LoomTensor *from, LoomMap *to)
+{
+    map_check(to, from);
+    to->pending = FALSE;
+    /* only read: the plane's kernels know one type of pointer */
+    map_move(self, to, (float *)(guintptr)loom_tensor_f32(from), import_portion);
+}
+
+void map_export(gpointer self, const LoomMap *from, LoomTensor *to)
+{
+    map_check(from, to);
+    map_move(self, from, loom_tensor_f32_mut(to), export_portion);
+}
