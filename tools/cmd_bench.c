@@ -6,12 +6,16 @@
 #include "command_parts.h"
 
 static const CommandPart benches[] = {
-    {"allreduce", "[--ranks N] [--mib M]", "sums of floats over processes", bench_allreduce},
+    {"conv", "[--channels I,O]", "the three kernels of a convolution", bench_conv},
+    {"train_step", "[--patch D,H,W]", "a training step of a network", bench_train_step},
+    {"inference", "[--patch D,H,W]", "one window through a network", bench_inference},
+    {"epoch", "--config FILE", "steps of a config, its data loaded", bench_epoch},
+    {"allreduce", "[--ranks N]", "sums of floats over processes", bench_allreduce},
     {0},
 };
 
 static const CommandParts bench = {
-    .example = "segloom bench allreduce --ranks 2 --mib 63 --json",
+    .example = "segloom bench train_step --patch 64,64,64 --threads 2",
     .parts = benches,
 };
 

@@ -2,3 +2,7 @@
 #pragma once
 
 int bench_allreduce(int argc, char **argv);
+int bench_conv(int argc, char **argv);
+int bench_train_step(int argc, char **argv);
+int bench_inference(int argc, char **argv);
+int bench_epoch(int argc, char **argv);

@@ -44,7 +44,7 @@ for command in $("$segloom" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*
     grep -q "^.SS \"segloom $command\"" "$usr/share/man/man1/segloom.1" ||
         fail "the manual has no '$command'"
 done
-for part in "plugin test" "bench allreduce"; do
+for part in "plugin test" "bench allreduce" "bench train_step"; do
     grep -q "^.SS \"segloom $part\"" "$usr/share/man/man1/segloom.1" || fail "no $part"
 done
 
@@ -62,6 +62,7 @@ completes insp inspect
 completes run --res --resume
 completes plugin ne new
 completes bench all allreduce
+completes bench tr train_step
 completes bench allreduce --mi --mib
 completes plugin new lo loss
 completes plugin new loss x --fo --form
