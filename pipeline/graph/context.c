@@ -129,13 +129,9 @@ void loom_context_wait(LoomContext *ctx, gboolean begins)
         loom_cluster_waiting(ctx->run->ranks->cluster, begins);
 }
 
-void loom_context_report(LoomContext *ctx, const GError *cause)
+LoomFlow loom_context_lost(LoomContext *ctx, GError *cause, GError **error)
 {
-    LoomRun *run = ctx->run;
-
-    g_warning("%s", cause->message);
-    loom_cluster_report(run->ranks->cluster, cause->message);
-    loom_run_halt(run);
+    return loom_ranks_lost(ctx->run, cause, error);
 }
 
 /* ---- in a call ---------------------------------------------------------------------- */

@@ -242,17 +242,18 @@ static LoomFlow weights_equal(LoomRun *run, const LoomView *view, GError **error
 /* Everything of this generation, after the view holds. */
 static LoomFlow generation_begin(LoomRun *run, const LoomView *view, GError **error)
 {
-    const gint64 before = loom_run_step(run);
+    LoomRanks *ranks = run->ranks;
 
     share_take(run, view);
     if (!journal_take(run, view, error))
         return LOOM_FLOW_FAIL;
     __atomic_store_n(&run->step, view->step, __ATOMIC_RELEASE);
-    run->ranks->fruitless = before == view->step ? run->ranks->fruitless + 1 : 0;
-    if (run->ranks->fruitless > RANKS_MAX_FRUITLESS)
+    ranks->fruitless = ranks->began == view->step ? ranks->fruitless + 1 : 0;
+    ranks->began = view->step;
+    if (ranks->fruitless > RANKS_MAX_FRUITLESS)
         return (LoomFlow)loom_fail(error, LOOM_ERROR_IO,
                                    "%u generations without a step: see the warnings above",
-                                   run->ranks->fruitless);
+                                   ranks->fruitless);
     if (!loom_graph_begin_at(run->main, view->taken, error))
         return LOOM_FLOW_FAIL;
     return run->place->group ? LOOM_FLOW_OK : weights_equal(run, view, error);
@@ -276,8 +277,7 @@ static LoomFlow generation_enter(LoomRun *run, GError **error)
     const gboolean ready =
         collective_join(run, view, &cause) && streams_open(run, view, &cause);
     flow = loom_cluster_begin(ranks->cluster, view, ready, error);
-    if (!ready && flow == LOOM_FLOW_OK)
-        g_assert_not_reached();
+    g_assert(ready || flow != LOOM_FLOW_OK); /* no view holds of which a rank is not ready */
     if (!ready)
         g_warning("generation %" G_GUINT64_FORMAT ": %s", view->generation, cause->message);
     if (flow != LOOM_FLOW_OK)
@@ -375,6 +375,7 @@ LoomFlow loom_ranks_execute(LoomRun *run)
     gboolean again = TRUE;
 
     ranks->ending = -1;
+    ranks->began = -1;
     if (done_before(run))
         return LOOM_FLOW_OK;
     if (!cluster_make(run, &error))
@@ -431,6 +432,21 @@ gboolean loom_run_writes(const LoomRun *run)
 
 /* ---- what ranks do together --------------------------------------------------------- */
 
+LoomFlow loom_ranks_lost(LoomRun *run, GError *cause, GError **error)
+{
+    LoomRanks *ranks = run->ranks;
+    g_autoptr(GError) mine = cause;
+
+    if (!(collective_of(ranks)->flags & LOOM_COLLECTIVE_SURVIVES)) {
+        g_propagate_error(error, g_steal_pointer(&mine));
+        return LOOM_FLOW_FAIL;
+    }
+    g_warning("%s", mine->message);
+    loom_cluster_report(ranks->cluster, mine->message);
+    loom_run_halt(run);
+    return LOOM_FLOW_STOP;
+}
+
 LoomFlow loom_ranks_gather(LoomRun *run, GBytes *mine, GPtrArray *all, GError **error)
 {
     LoomRanks *ranks = run->ranks;
@@ -444,16 +460,5 @@ LoomFlow loom_ranks_gather(LoomRun *run, GBytes *mine, GPtrArray *all, GError **
     const LoomFlow flow =
         collective_of(ranks)->gather(ranks->options.collective->self, mine, all, &cause);
     loom_cluster_waiting(ranks->cluster, FALSE);
-    if (flow != LOOM_FLOW_FAIL)
-        return flow;
-    if (!(collective_of(ranks)->flags & LOOM_COLLECTIVE_SURVIVES)) {
-        g_propagate_error(error, cause);
-        return flow;
-    }
-    /* A rank that is gone, most often: the others hear of it and all form anew. */
-    g_warning("%s", cause->message);
-    loom_cluster_report(ranks->cluster, cause->message);
-    g_error_free(cause);
-    loom_run_halt(run);
-    return LOOM_FLOW_STOP;
+    return flow == LOOM_FLOW_FAIL ? loom_ranks_lost(run, cause, error) : flow;
 }

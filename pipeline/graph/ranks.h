@@ -17,6 +17,7 @@ struct _LoomRanks {
     LoomView *view;       /* of this generation; NULL: none yet */
     char *config;         /* sha256 of what all ranks must have alike */
     gint writes;       /* atomic: this process leaves what all made: the source of the view */
+    gint64 began;      /* step at which the generation before began; -1: there was none */
     guint fruitless;   /* generations in a row without a step */
     int ending;        /* LoomEnding */
     gboolean finished; /* `finish` was called for the steps that are done */
@@ -42,6 +43,9 @@ LoomFlow loom_ranks_receive(LoomRun *run, LoomHop *hop, gint64 index, LoomPacket
 /* The lane came to its end: so do the streams that leave it. */
 void loom_ranks_end(LoomRun *run, const LoomLane *lane);
 
+/* A collective failed, with @cause (transfer full).  STOP: most often a rank is gone; the others
+ * hear of it and all form anew.  FAIL: this collective survives no loss. */
+LoomFlow loom_ranks_lost(LoomRun *run, GError *cause, GError **error);
 /* Everyone's bytes; see loom_context_gather. */
 LoomFlow loom_ranks_gather(LoomRun *run, GBytes *mine, GPtrArray *all, GError **error);
 

@@ -79,13 +79,12 @@ static gboolean parts_open(LoomRun *run, LoomRanks *ranks, GError **error)
             && !collective->listen(options->collective->self, options->transport, address,
                                    error)))
         return FALSE;
+    if (run->place->groups->len == 1) /* no edge leaves a process */
+        return TRUE;
     g_autofree char *edges =
         loom_cluster_listen_address(options, run->options.rendezvous, "streams", error);
-    if (!edges)
-        return FALSE;
-    if (run->place->groups->len > 1)
-        ranks->streams = loom_streams_new(options->transport, edges, &limits, error);
-    return run->place->groups->len == 1 || ranks->streams;
+    ranks->streams = edges ? loom_streams_new(options->transport, edges, &limits, error) : NULL;
+    return ranks->streams != NULL;
 }
 
 /* Only the checks of `cluster:` where the run is alone. */

@@ -15,7 +15,6 @@ typedef struct {
     gint64 count;  /* floats */
     guint weights; /* that belong to it */
     guint ready;   /* of them, in this step */
-    gboolean started;
 } Bucket;
 
 typedef struct {
@@ -95,7 +94,6 @@ static gboolean bucket_start(Allreduce *all, GError **error)
 {
     Bucket *bucket = &all->buckets[all->next++];
 
-    bucket->started = TRUE;
     return collective_of(all)->sum_start(all->collective->self, bucket->sum, bucket->count,
                                          error);
 }
@@ -126,10 +124,8 @@ static void step_begin(Allreduce *all)
     all->next = 0;
     all->square = 0;
     g_clear_error(&all->failure);
-    for (guint b = 0; b < all->n_buckets; b++) {
+    for (guint b = 0; b < all->n_buckets; b++)
         all->buckets[b].ready = 0;
-        all->buckets[b].started = FALSE;
-    }
 }
 
 static void means_store(const Allreduce *all)
@@ -224,12 +220,8 @@ static LoomFlow exchange(Allreduce *all, LoomPacket *packet, LoomContext *ctx, G
     if (flow == LOOM_FLOW_OK)
         flow = collective_of(all)->sum_wait(all->collective->self, &cause);
     loom_context_wait(ctx, FALSE);
-    if (flow == LOOM_FLOW_FAIL && (collective_of(all)->flags & LOOM_COLLECTIVE_SURVIVES)
-        && !g_error_matches(cause, LOOM_ERROR, LOOM_ERROR_PLUGIN)) {
-        loom_context_report(ctx, cause);
-        g_error_free(cause);
-        return LOOM_FLOW_STOP;
-    }
+    if (flow == LOOM_FLOW_FAIL && !g_error_matches(cause, LOOM_ERROR, LOOM_ERROR_PLUGIN))
+        return loom_context_lost(ctx, cause, error);
     if (flow == LOOM_FLOW_FAIL)
         g_propagate_error(error, cause);
     if (flow == LOOM_FLOW_OK)

@@ -135,6 +135,24 @@ static void wait_for(const World *world, guint steps)
     g_assert_cmpuint(steps_of(world), >=, steps);
 }
 
+/* Until so many generations have begun: numbers of proposals that came to nothing are left out.
+ */
+static void wait_for_generations(const World *world, guint wanted)
+{
+    const gint64 late = g_get_monotonic_time() + 120 * G_USEC_PER_SEC;
+    guint found = 0;
+
+    while (found < wanted) {
+        g_autofree char *log = file_of(world, "log.jsonl");
+
+        g_assert_cmpint(g_get_monotonic_time(), <, late);
+        found = 0;
+        for (const char *at = log; (at = strstr(at, "\"kind\":\"generation\"")); at++)
+            found++;
+        g_usleep(5000);
+    }
+}
+
 /* Exit code; -1: a signal ended it. */
 static int end_of(const World *world, guint rank)
 {
@@ -243,6 +261,29 @@ static void test_join(void)
                  TRUE);
 }
 
+/* Generations in which steps are made may be as many as they like. */
+static void test_often(void)
+{
+    World world = world_start(4, 1000000);
+
+    for (guint i = 1; i <= 12; i++) {
+        const guint victim = i % RANKS;
+
+        wait_for_generations(&world, 2 * i - 1);
+        wait_for(&world, steps_of(&world) + 1);
+        rank_signal(&world, victim, SIGKILL);
+        g_assert_cmpint(end_of(&world, victim), ==, -1);
+        wait_for_generations(&world, 2 * i);
+        rank_start(&world, victim, TRUE);
+    }
+    wait_for_generations(&world, 25);
+    for (guint r = 0; r < RANKS; r++)
+        rank_signal(&world, r, SIGTERM);
+    for (guint r = 0; r < RANKS; r++)
+        assert_end(&world, r, 75);
+    world_end(&world);
+}
+
 /* A short stop is waited for; after a long one the rank was left out, and comes back. */
 static void test_pause(void)
 {
@@ -294,6 +335,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rank-kills/one", test_kill);
     g_test_add_func("/rank-kills/coordinator", test_kill_coordinator);
     g_test_add_func("/rank-kills/join", test_join);
+    g_test_add_func("/rank-kills/often", test_often);
     g_test_add_func("/rank-kills/pause", test_pause);
     g_test_add_func("/rank-kills/suspend", test_suspend);
     const int result = loom_test_run();

@@ -84,8 +84,9 @@ LOOM_EXPORT gboolean loom_context_wants_halt(const LoomContext *ctx);
 LOOM_EXPORT void loom_context_halt(LoomContext *ctx);
 /* Around a call of a collective that waits for other ranks: who waits does not stall. */
 LOOM_EXPORT void loom_context_wait(LoomContext *ctx, gboolean begins);
-/* A collective failed: the ranks form anew.  Return STOP after it. */
-LOOM_EXPORT void loom_context_report(LoomContext *ctx, const GError *cause);
+/* A collective failed, with @cause (transfer full).  Return what it returns.  STOP: most often
+ * a rank was lost, the ranks form anew; FAIL: this collective survives no loss. */
+LOOM_EXPORT LoomFlow loom_context_lost(LoomContext *ctx, GError *cause, GError **error);
 
 /* ---- in a call ---------------------------------------------------------------------- */
 
