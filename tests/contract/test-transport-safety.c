@@ -1,7 +1,6 @@
 /* test-transport-safety - who may not come in, does not: keys and clear text. */
+#include "logged.h"
 #include "transport_ways.h"
-
-#include "core/lock.h"
 
 #include <arpa/inet.h>
 #include <glib/gstdio.h>
@@ -15,39 +14,17 @@
 
 /* ---- what was logged -------------------------------------------------------------------- */
 
-static LoomLock lock = PTHREAD_MUTEX_INITIALIZER;
-static GString *logged; /* under the lock: the guard has a thread of its own */
-
-static void log_keep(G_GNUC_UNUSED const char *domain, GLogLevelFlags level, const char *text,
-                     G_GNUC_UNUSED gpointer unused)
-{
-    LOOM_LOCKED(&lock);
-    if (level & G_LOG_LEVEL_WARNING)
-        g_string_append_printf(logged, "%s\n", text);
-    else if (level & (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR))
-        g_printerr("%s\n", text);
-}
-
-static gboolean log_has(const char *text)
-{
-    LOOM_LOCKED(&lock);
-    return strstr(logged->str, text) != NULL;
-}
-
-static void log_clear(void)
-{
-    LOOM_LOCKED(&lock);
-    g_string_truncate(logged, 0);
-}
-
 /* Until @text was logged; both ports live on meanwhile, and nothing may arrive. */
 static void await_log(Net *server, LoomPort *b, Net *client, LoomPort *a, const char *text)
 {
     const gint64 until = g_get_monotonic_time() + NET_PATIENCE_US;
 
-    while (!log_has(text)) {
-        if (g_get_monotonic_time() > until)
-            g_error("'%s' was not logged, but:\n%s", text, logged->str);
+    while (!logged_has(text)) {
+        if (g_get_monotonic_time() > until) {
+            g_autofree char *all = logged_text();
+
+            g_error("'%s' was not logged, but:\n%s", text, all);
+        }
         if (a)
             g_assert_cmpint(net_receive(client, a, 20).kind, !=, LOOM_PORT_LINK_UP);
         g_assert_null(net_receive(server, b, 20).frames);
@@ -146,7 +123,7 @@ static void test_no_key(void)
     g_autofree char *where =
         g_strdup_printf("a connection to '%s' was refused: clear text", net_address(server, b));
 
-    log_clear();
+    logged_clear();
     net_send(client, a, link_with(client, a, net_address(server, b), NULL), "let me in");
     await_log(server, b, client, a, where);
     await_log(server, b, client, a, "refused this end: one of both has a secret");
@@ -168,7 +145,7 @@ static void test_wrong_key(void)
     g_autofree char *who =
         g_strdup_printf("refused '127.0.0.1' with the public key '%s'", stranger);
 
-    log_clear();
+    logged_clear();
     net_send(client, a, link_with(client, a, net_address(server, b), key), "let me in");
     await_log(server, b, client, a, who);
     await_log(server, b, client, a, "not on its list of allowed keys");
@@ -197,7 +174,7 @@ static void test_revoked(void)
     const guint link = link_with(client, a, net_address(server, b), key);
     net_send(client, a, link, "first");
     net_expect(server, b, "first");
-    log_clear();
+    logged_clear();
     file_write(folder, "allowed", key);
     net_send(client, a, link, "stands");
     net_expect(server, b, "stands");
@@ -209,7 +186,7 @@ static void test_revoked(void)
     /* A list that is wrong lets in nobody, and says so; a right one lets in who waits. */
     file_write(folder, "allowed", "no key\n");
     await_log(server, b, client, a, "nobody is let in until the list of allowed keys is right");
-    g_assert_true(log_has("allowed:1: 'no key' is no public key"));
+    g_assert_true(logged_has("allowed:1: 'no key' is no public key"));
     file_write(folder, "allowed", both);
     g_assert_cmpuint(net_await(client, a, LOOM_PORT_LINK_UP).link, ==, again);
     net_send(client, a, again, "third");
@@ -392,7 +369,7 @@ static void test_names(void)
         net->transport->port_open(net->self, "tcp://no-such-host.invalid:*", &error), error,
         LOOM_ERROR, LOOM_ERROR_IO, "no-such-host.invalid");
     g_assert_cmpint(g_get_monotonic_time() - began, <, NET_PATIENCE_US);
-    log_clear();
+    logged_clear();
     const guint link = link_with(net, a, "tcp://no-such-host.invalid:5", NULL);
     g_assert_cmpuint(net_await(net, a, LOOM_PORT_LINK_LOST).link, ==, link);
     net_close(net, a);
@@ -426,8 +403,7 @@ static void test_ipc_folder(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    logged = g_string_new(NULL);
-    g_log_set_default_handler(log_keep, NULL);
+    logged_begin();
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL); /* warnings are wanted */
     g_test_add_func("/transport-safety/right-key", test_right_key);
     g_test_add_func("/transport-safety/no-key", test_no_key);

@@ -1,8 +1,7 @@
 /* test-transport-users - on tcp of this machine, without keys, only processes of one user reach
  * each other.  Another user is played by a process with another folder for the user's data. */
+#include "logged.h"
 #include "transport_ways.h"
-
-#include "core/lock.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -10,25 +9,6 @@
 #include <unistd.h>
 
 static const Way clear = {"clear", "{use: zmq}", "tcp://127.0.0.1:*", FALSE};
-
-static LoomLock lock = PTHREAD_MUTEX_INITIALIZER;
-static GString *logged; /* under the lock: the guard has a thread of its own */
-
-static void log_keep(G_GNUC_UNUSED const char *domain, GLogLevelFlags level, const char *text,
-                     G_GNUC_UNUSED gpointer unused)
-{
-    LOOM_LOCKED(&lock);
-    if (level & G_LOG_LEVEL_WARNING)
-        g_string_append_printf(logged, "%s\n", text);
-    else if (level & (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR))
-        g_printerr("%s\n", text);
-}
-
-static gboolean log_has(const char *text)
-{
-    LOOM_LOCKED(&lock);
-    return strstr(logged->str, text) != NULL;
-}
 
 /* ---- a process: test-transport-users --client ADDRESS -------------------------------- */
 
@@ -51,7 +31,8 @@ static int client_main(const char *address)
     net_send(net, port, net_link(net, port, address), "hello");
     while (event.kind != LOOM_PORT_LINK_UP && event.kind != LOOM_PORT_LINK_LOST)
         event = net_receive(net, port, 30000);
-    g_print("%s: %s", event.kind == LOOM_PORT_LINK_UP ? "up" : "lost", logged->str);
+    g_autofree char *said = logged_text();
+    g_print("%s: %s", event.kind == LOOM_PORT_LINK_UP ? "up" : "lost", said);
     net_close(net, port);
     return 0;
 }
@@ -107,7 +88,7 @@ static void test_other_user(void)
 
     assert_has(first, "lost: ");
     assert_has(first, "refused this end: another user started it");
-    g_assert_true(log_has("refused '127.0.0.1': it does not have the password"));
+    g_assert_true(logged_has("refused '127.0.0.1': it does not have the password"));
     net_expect_silence(net, port, 100);
     net_close(net, port);
 
@@ -153,10 +134,9 @@ int main(int argc, char **argv)
 {
     const gboolean client = argc == 3 && g_str_equal(argv[1], "--client");
 
-    logged = g_string_new(NULL);
     if (!client)
         g_test_init(&argc, &argv, NULL);
-    g_log_set_default_handler(log_keep, NULL); /* after g_test_init, which sets its own */
+    logged_begin();
     if (client)
         return client_main(argv[2]);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL); /* warnings are wanted */
