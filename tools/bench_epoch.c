@@ -5,13 +5,12 @@
  * which the stages below it are done to the arrival of the next batch the network waits. */
 #define _XOPEN_SOURCE 700 /* nftw */
 
+#include "bench_execute.h"
 #include "bench_line.h"
 #include "bench_stages.h"
 #include "cmd_bench.h"
 #include "command.h"
 #include "interrupt.h"
-
-#include "graph/run.h"
 
 #include <ftw.h>
 #include <glib/gstdio.h>
@@ -173,19 +172,9 @@ static int result_print(const BenchMeasured *measured)
 static int run_in(const char *folder, LoomNode *config, const LoomRegistry *registry)
 {
     const BenchMeasured *measured = bench_measured_begin();
-    const LoomRunOptions how = {.folder = folder};
-    g_autoptr(GError) error = NULL;
+    const int code = bench_execute(config, registry, folder);
 
-    bench_peak_reset();
-    g_autoptr(LoomRun) run = loom_run_open(config, registry, &how, &error);
-    if (!run)
-        return command_fail(command_code(error), error);
-    interrupt_stops(run);
-    const LoomRunEnd end = loom_run_execute(run, &error);
-    interrupt_stops(NULL);
-    if (end == LOOM_RUN_FAILED)
-        return command_fail(COMMAND_FAILED, error);
-    return end == LOOM_RUN_DONE ? result_print(measured) : interrupt_code();
+    return code == COMMAND_DONE ? result_print(measured) : code;
 }
 
 int bench_epoch(int argc, char **argv)

@@ -1,11 +1,10 @@
 /* bench_network - see bench_network.h.  The run is a config like a user's, made in memory. */
 #include "bench_network.h"
 
+#include "bench_execute.h"
 #include "bench_line.h"
 #include "bench_stages.h"
 #include "interrupt.h"
-
-#include "graph/run.h"
 
 #include <string.h>
 
@@ -129,23 +128,14 @@ static void result_print(const BenchNetwork *bench, const Order *order, guint th
 static int measure(const BenchNetwork *bench, const Order *order, LoomRegistry *registry)
 {
     BenchMeasured *measured = bench_measured_begin();
-    const LoomRunOptions nothing = {.folder = NULL};
     g_autoptr(GError) error = NULL;
     g_autoptr(LoomNode) config = config_make(bench, order, &error);
 
     if (!config || !loom_registry_add(registry, &bench_stages, "segloom bench", &error))
         return command_fail(COMMAND_WRONG, error);
-    bench_peak_reset();
-    g_autoptr(LoomRun) run = loom_run_open(config, registry, &nothing, &error);
-    if (!run)
-        return command_fail(command_code(error), error);
-    interrupt_stops(run);
-    const LoomRunEnd end = loom_run_execute(run, &error);
-    interrupt_stops(NULL);
-    if (end == LOOM_RUN_FAILED)
-        return command_fail(COMMAND_FAILED, error);
-    if (end != LOOM_RUN_DONE)
-        return interrupt_code();
+    const int code = bench_execute(config, registry, NULL);
+    if (code != COMMAND_DONE)
+        return code;
     g_array_remove_index(measured->seconds, 0); /* caches are cold, pages not there yet */
     result_print(bench, order, threads_option ? (guint)threads_option : g_get_num_processors(),
                  measured);
