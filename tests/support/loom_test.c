@@ -403,12 +403,15 @@ guint loom_test_folder_count(const char *folder)
 
 /* GLib, libzmq and the C++ library under it are not instrumented: ThreadSanitizer sees neither
  * that the last g_bytes_unref comes after all others, nor the locks of GVariant's table of types
- * and of g_log, nor the queues between libzmq's threads. */
+ * and of g_log, nor that GLib publishes a lock it has just allocated with a compare-and-swap,
+ * nor the queues between libzmq's threads. */
 LOOM_EXPORT const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:g_bytes_unref\n"
            "race:g_variant_type_info_get\n"
+           "race:g_rw_lock_\n"
+           "race:g_rec_mutex_\n"
            "race:g_log_writer_format_fields\n"
            "called_from_lib:libzmq.so\n"
            "called_from_lib:libstdc++.so\n";
