@@ -18,6 +18,7 @@ struct _LoomPacket {
     gint64 index;
     char *id;
     LoomGeometry *geometry; /* NULL: none */
+    LoomGeometry *native;   /* NULL: the same */
 };
 
 LoomPacket *loom_packet_new(void)
@@ -41,6 +42,7 @@ void loom_packet_free(LoomPacket *packet)
         slot_clear(&packet->slots[i]);
     g_free(packet->id);
     g_free(packet->geometry);
+    g_free(packet->native);
     g_free(packet);
 }
 
@@ -54,8 +56,8 @@ LoomPacket *loom_packet_fork(const LoomPacket *packet)
                             loom_tensor_ref(packet->slots[i].tensor));
     fork->index = packet->index;
     fork->id = g_strdup(packet->id);
-    if (packet->geometry)
-        loom_packet_set_geometry(fork, packet->geometry);
+    fork->geometry = g_memdup2(packet->geometry, sizeof *packet->geometry);
+    fork->native = g_memdup2(packet->native, sizeof *packet->native);
     return fork;
 }
 
@@ -171,11 +173,29 @@ const LoomGeometry *loom_packet_geometry(const LoomPacket *packet)
     return packet->geometry;
 }
 
+const LoomGeometry *loom_packet_native(const LoomPacket *packet)
+{
+    return packet->native ? packet->native : packet->geometry;
+}
+
 void loom_packet_set_geometry(LoomPacket *packet, const LoomGeometry *geometry)
 {
     LoomGeometry *copy = g_memdup2(geometry, sizeof *geometry);
 
     g_free(packet->geometry);
+    g_clear_pointer(&packet->native, g_free);
+    packet->geometry = copy;
+}
+
+void loom_packet_regrid(LoomPacket *packet, const LoomGeometry *geometry)
+{
+    LoomGeometry *copy = g_memdup2(geometry, sizeof *geometry);
+
+    g_assert(packet->geometry); /* a case that lies nowhere cannot be moved */
+    if (packet->native)
+        g_free(packet->geometry);
+    else
+        packet->native = packet->geometry;
     packet->geometry = copy;
 }
 

@@ -31,13 +31,15 @@ typedef struct {
     const char *slot; /* that bound it */
 } Axis;
 
-static gboolean axes_bind(const LoomTensor *tensor, const char *slot, Axis *axes,
+/* @axes: of the alphabet twice; D, H, W of the native grid bind in the second. */
+static gboolean axes_bind(const LoomTensor *tensor, const LoomSlot *read, Axis *axes,
                           GError **error)
 {
-    const char *letters = loom_tensor_axes(tensor);
+    const char *letters = loom_tensor_axes(tensor), *slot = read->name;
+    const gboolean native = (read->flags & LOOM_SLOT_NATIVE) != 0;
 
     for (guint i = 0; letters[i]; i++) {
-        Axis *axis = &axes[letters[i] - 'A'];
+        Axis *axis = &axes[letters[i] - 'A' + (native && strchr("DHW", letters[i]) ? 26 : 0)];
         const gint64 size = loom_tensor_shape(tensor)[i];
 
         if (axis->slot && axis->size != size)
@@ -52,7 +54,7 @@ static gboolean axes_bind(const LoomTensor *tensor, const char *slot, Axis *axes
 
 gboolean loom_slots_check(const LoomSlot *slots, const LoomPacket *packet, GError **error)
 {
-    Axis axes['Z' - 'A' + 1] = {0};
+    Axis axes[2 * 26] = {0};
 
     for (const LoomSlot *slot = slots; slot && slot->name; slot++) {
         const LoomTensor *tensor = loom_packet_get(packet, slot->name);
@@ -61,7 +63,7 @@ gboolean loom_slots_check(const LoomSlot *slots, const LoomPacket *packet, GErro
             continue;
         if (!loom_packet_need(packet, slot->name, error)
             || !loom_tensor_check(tensor, slot->dtype, slot->axes, slot->name, error)
-            || !axes_bind(tensor, slot->name, axes, error))
+            || !axes_bind(tensor, slot, axes, error))
             return FALSE;
     }
     return TRUE;

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define HEADER_TYPE G_VARIANT_TYPE("(xaym(axads)a(sysaxt))")
+#define HEADER_TYPE G_VARIANT_TYPE("(xaym(axads)m(axads)a(sysaxt))")
 
 #define AXES "NCDHWK"
 #define GEOMETRY_INTEGERS 7
@@ -143,6 +143,7 @@ guint64 loom_packet_encode(LoomPacket *packet, GBytes **header, GPtrArray *body)
 {
     g_autoptr(LoomPacket) owned = packet;
     const LoomGeometry *geometry = loom_packet_geometry(owned);
+    const LoomGeometry *native = loom_packet_native(owned);
     const char *id = loom_packet_id(owned), *name;
     const LoomTensor *tensor;
     GVariantBuilder slots;
@@ -157,9 +158,10 @@ guint64 loom_packet_encode(LoomPacket *packet, GBytes **header, GPtrArray *body)
         bytes += loom_tensor_bytes(tensor);
     }
     g_autoptr(GVariant) packed = loom_little_endian(g_variant_ref_sink(
-        g_variant_new("(x@aym@(axads)a(sysaxt))", loom_packet_index(owned),
+        g_variant_new("(x@aym@(axads)m@(axads)a(sysaxt))", loom_packet_index(owned),
                       g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, id, strlen(id), 1),
-                      geometry ? geometry_pack(geometry) : NULL, &slots)));
+                      geometry ? geometry_pack(geometry) : NULL,
+                      native != geometry ? geometry_pack(native) : NULL, &slots)));
     *header = g_variant_get_data_as_bytes(packed);
     return bytes;
 }
@@ -266,14 +268,40 @@ static GVariant *header_open(GBytes *header, GError **error)
     return loom_little_endian(g_steal_pointer(&packed));
 }
 
-/* The id and the geometry go into a new packet. */
+/* Child @i of the header, where it is there, into @geometry; @found: (out). */
+static gboolean grid_unpack(GVariant *packed, gsize i, LoomGeometry *geometry, gboolean *found,
+                            GError **error)
+{
+    g_autoptr(GVariant) maybe = g_variant_get_child_value(packed, i);
+    g_autoptr(GVariant) grid = g_variant_get_maybe(maybe);
+
+    *found = grid != NULL;
+    return !grid || geometry_unpack(grid, geometry, error);
+}
+
+/* The grid of the file comes second, and only beside another one. */
+static gboolean grids_unpack(GVariant *packed, LoomPacket *packet, GError **error)
+{
+    LoomGeometry current = {0}, native = {0};
+    gboolean placed, moved;
+
+    if (!grid_unpack(packed, 2, &current, &placed, error)
+        || !grid_unpack(packed, 3, &native, &moved, error))
+        return FALSE;
+    if (moved && !placed)
+        return loom_fail(error, LOOM_ERROR_FORMAT, "the grid of a file without one of voxels");
+    if (placed)
+        loom_packet_set_geometry(packet, moved ? &native : &current);
+    if (moved)
+        loom_packet_regrid(packet, &current);
+    return TRUE;
+}
+
+/* The id and the grids go into a new packet. */
 static LoomPacket *packet_begin(GVariant *packed, GError **error)
 {
     g_autoptr(LoomPacket) packet = loom_packet_new();
     g_autoptr(GVariant) ay = g_variant_get_child_value(packed, 1);
-    g_autoptr(GVariant) maybe = g_variant_get_child_value(packed, 2);
-    g_autoptr(GVariant) geometry = g_variant_get_maybe(maybe);
-    LoomGeometry unpacked = {0};
     gint64 index;
     gsize length;
     const char *bytes = g_variant_get_fixed_array(ay, &length, 1);
@@ -288,11 +316,8 @@ static LoomPacket *packet_begin(GVariant *packed, GError **error)
     g_autofree char *id = g_strndup(length ? bytes : "", length);
     loom_packet_set_index(packet, index);
     loom_packet_set_id(packet, id);
-    if (geometry) {
-        if (!geometry_unpack(geometry, &unpacked, error))
-            return NULL;
-        loom_packet_set_geometry(packet, &unpacked);
-    }
+    if (!grids_unpack(packed, packet, error))
+        return NULL;
     return g_steal_pointer(&packet);
 }
 
@@ -307,7 +332,7 @@ gboolean loom_packet_header_check(GBytes *header, guint64 limit, guint64 *bytes,
 
     if (!packed || !(packet = packet_begin(packed, error)))
         return FALSE;
-    all = g_variant_get_child_value(packed, 3);
+    all = g_variant_get_child_value(packed, 4);
     if (!slots_unpack(all, limit, slots, &n, bytes, error))
         return FALSE;
     *slices = 0;
@@ -364,7 +389,7 @@ LoomPacket *loom_packet_decode(GBytes *header, GPtrArray *body, guint64 limit, G
 
     if (!packed || !(packet = packet_begin(packed, error)))
         return NULL;
-    all = g_variant_get_child_value(packed, 3);
+    all = g_variant_get_child_value(packed, 4);
     if (!slots_unpack(all, limit, slots, &n, &bytes, error))
         return NULL;
     for (guint i = 0; i < body->len; i++)

@@ -2,8 +2,9 @@
  *
  * A packet on the wire is a header, then the bytes of its tensors one behind the other, in the
  * order of the header.  The header is a GVariant in normal form, little-endian, of type
- *   (x ay m(axads) a(sysaxt))
- * written out in codec.c: index, id, geometry, and for each slot its name, dtype ('f' f32, 'u'
+ *   (x ay m(axads) m(axads) a(sysaxt))
+ * written out in codec.c: index, id, geometry, native geometry where that is another one, and
+ * for each slot its name, dtype ('f' f32, 'u'
  * u8, 'd' f64), axes, sizes and bytes.  Opaque slots do not travel. */
 #pragma once
 

@@ -37,7 +37,7 @@
 #include "streams.h"
 
 #define LOOM_WIRE_MAGIC 0x4d4f4f4cu /* "LOOM" */
-#define LOOM_WIRE_VERSION 1u
+#define LOOM_WIRE_VERSION 2u
 #define LOOM_WIRE_MAX_HEADER (64u << 10)
 #define LOOM_WIRE_MAX_EDGE 255u
 

@@ -16,7 +16,7 @@ typedef struct {
 
 typedef struct {
     int split;
-    gboolean shuffle;
+    gboolean shuffle, truth;
     gint64 epochs;
     guint64 cache;
     int nan;
@@ -40,6 +40,8 @@ static const char *const load_nan[] = {"refuse", "zero", NULL};
 static const LoomParam nifti_load_params[] = {
     LOOM_ENUM(NiftiLoad, split, "train", load_splits, "which cases"),
     LOOM_BOOL(NiftiLoad, shuffle, "false", "another order in each epoch"),
+    LOOM_BOOL(NiftiLoad, truth, "false",
+              "write 'truth' as well: the label, which no stage moves to another grid"),
     LOOM_INT(NiftiLoad, epochs, "0", 0, 1e9, NULL,
              "times through the cases; 0: once, or as long as the run asks for steps"),
     LOOM_BYTES(NiftiLoad, cache, "4GiB", 0, 1e15,
@@ -53,6 +55,8 @@ static const LoomParam nifti_load_params[] = {
 static const LoomSlot nifti_load_writes[] = {
     {"image", LOOM_F32, "CDHW", 0, "intensities as stored, scaled by the header"},
     {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "class of each voxel"},
+    {"truth", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE,
+     "the label as it is in the file, for metrics"},
     {0},
 };
 
@@ -238,6 +242,8 @@ static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomConte
     loom_packet_set_id(*packet, one->id);
     loom_packet_set_geometry(*packet, &loaded.geometry);
     loom_packet_set(*packet, "image", g_steal_pointer(&loaded.image));
+    if (loaded.label && load->truth)
+        loom_packet_set(*packet, "truth", loom_tensor_ref(loaded.label));
     if (loaded.label)
         loom_packet_set(*packet, "label", g_steal_pointer(&loaded.label));
     return LOOM_FLOW_OK;

@@ -1,4 +1,5 @@
-/* nifti_save - a slot of each packet as FOLDER/ID.nii.gz, on the grid of the case. */
+/* nifti_save - a slot of each packet as FOLDER/ID.nii.gz: what was predicted on the grid of the
+ * file, all else on that of the image. */
 #include <loom/loom.h>
 
 #include <errno.h>
@@ -20,10 +21,13 @@ static const LoomParam nifti_save_params[] = {
 };
 
 static const LoomSlot nifti_save_reads[] = {
-    {"prediction", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL,
+    {"prediction", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE,
      "class of each voxel; or what `slot` names"},
     {0},
 };
+
+/* Those with LOOM_SLOT_NATIVE. */
+static const char *const native_slots[] = {"prediction", "probabilities", "truth", NULL};
 
 static gboolean nifti_save_open(gpointer self, LoomHost *host, GError **error)
 {
@@ -60,7 +64,9 @@ static gboolean nifti_save_map(gpointer self, LoomPacket *packet,
 {
     const NiftiSave *save = self;
     const char *id = loom_packet_id(packet);
-    const LoomGeometry *geometry = loom_packet_geometry(packet);
+    const gboolean native = g_strv_contains(native_slots, save->slot);
+    const LoomGeometry *geometry =
+        native ? loom_packet_native(packet) : loom_packet_geometry(packet);
     const LoomTensor *volume = loom_packet_need(packet, save->slot, error);
 
     if (!volume)

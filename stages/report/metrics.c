@@ -37,9 +37,12 @@ static const LoomParam metrics_params[] = {
 };
 
 static const LoomSlot metrics_slots[] = {
-    {"prediction", LOOM_U8, "DHW", 0, "predicted class of each voxel"},
-    {"label", LOOM_U8, "DHW", 0, "true class of each voxel"},
-    {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_OPTIONAL, "for metrics that need them"},
+    {"prediction", LOOM_U8, "DHW", LOOM_SLOT_NATIVE, "predicted class of each voxel"},
+    {"truth", LOOM_U8, "DHW", LOOM_SLOT_NATIVE | LOOM_SLOT_OPTIONAL,
+     "true class of each voxel of the file; without it 'label'"},
+    {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "true class, on the grid of the image"},
+    {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_NATIVE | LOOM_SLOT_OPTIONAL,
+     "for metrics that need them"},
     {0},
 };
 
@@ -223,14 +226,30 @@ static void case_keep(Metrics *metrics, const LoomPacket *packet, double *values
                                   sizeof *values));
 }
 
+/* The label as it is in the file; "label" itself where the image never left its grid. */
+static const LoomTensor *truth_of(const LoomPacket *packet, GError **error)
+{
+    const LoomTensor *truth = loom_packet_get(packet, "truth");
+
+    if (truth)
+        return truth;
+    if (loom_packet_native(packet) == loom_packet_geometry(packet))
+        return loom_packet_need(packet, "label", error);
+    return loom_fail_null(error, LOOM_ERROR_SHAPE,
+                          "the image was moved to another grid than the file's, so its label "
+                          "does not lie on that of the prediction: want truth: true in "
+                          "nifti_load");
+}
+
 static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomContext *ctx,
                             GError **error)
 {
     Metrics *metrics = self;
-    const LoomGeometry *geometry = loom_packet_geometry(packet);
+    const LoomGeometry *geometry = loom_packet_native(packet);
+    const LoomTensor *truth = truth_of(packet, error);
     const LoomMetricInput input = {
         .prediction = loom_packet_get(packet, "prediction"),
-        .truth = loom_packet_get(packet, "label"),
+        .truth = truth,
         .classes = metrics->classes,
         /* the file's k, j, i are D, H, W */
         .spacing_mm = {geometry ? geometry->spacing_mm[2] : 0,
@@ -240,11 +259,14 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
     };
     g_autofree double *values = g_new(double, (gsize)metrics->classes * metrics->n_readings);
 
+    if (!truth)
+        return FALSE;
     if (!geometry)
         return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
     if (!probabilities_check(metrics, input.probabilities != NULL, error)
         || !classes_check(input.prediction, "prediction", metrics->classes, error)
-        || !classes_check(input.truth, "label", metrics->classes, error)
+        || !classes_check(truth, loom_packet_get(packet, "truth") ? "truth" : "label",
+                          metrics->classes, error)
         || !case_measure(metrics, &input, values, error))
         return FALSE;
     case_keep(metrics, packet, values);

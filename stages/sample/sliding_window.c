@@ -38,8 +38,10 @@ static const LoomSlot sliding_window_reads[] = {
 };
 
 static const LoomSlot sliding_window_writes[] = {
-    {"prediction", LOOM_U8, "DHW", 0, "the likeliest class; of equal ones the lowest"},
-    {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_OPTIONAL, "softmax of the mean logits"},
+    {"prediction", LOOM_U8, "DHW", LOOM_SLOT_NATIVE,
+     "the likeliest class; of equal ones the lowest"},
+    {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE,
+     "softmax of the mean logits"},
     {0},
 };
 

@@ -51,6 +51,12 @@ static LoomPacket *packet_of(gint64 side)
     loom_packet_set_index(packet, 4294967297);
     loom_packet_set_id(packet, "hippocampus_001+\xe4\xff_002"); /* bytes, not UTF-8 */
     loom_packet_set_geometry(packet, &geometry);
+    if (side == 80) { /* on a grid of its own */
+        LoomGeometry other = geometry;
+
+        other.size[1] += 3;
+        loom_packet_regrid(packet, &other);
+    }
     loom_packet_set(packet, "image",
                     loom_test_random("CDHW", SHAPE(1, side, side, side), 1, -1, 1));
     loom_packet_set(packet, "label",
@@ -61,10 +67,25 @@ static LoomPacket *packet_of(gint64 side)
     return packet;
 }
 
+static void assert_same_grid(const LoomGeometry *ga, const LoomGeometry *gb)
+{
+    assert_bytes(ga->size, gb->size, sizeof ga->size);
+    assert_bytes(ga->spacing_mm, gb->spacing_mm, sizeof ga->spacing_mm);
+    assert_bytes(ga->affine, gb->affine, sizeof ga->affine);
+    g_assert_cmpstr(ga->axes, ==, gb->axes);
+    g_assert_cmpint(ga->version, ==, gb->version);
+    g_assert_cmpint(ga->qform_code, ==, gb->qform_code);
+    g_assert_cmpint(ga->sform_code, ==, gb->sform_code);
+    g_assert_cmpint(ga->xyzt_units, ==, gb->xyzt_units);
+    assert_bytes(ga->pixdim, gb->pixdim, sizeof ga->pixdim);
+    assert_bytes(ga->quatern, gb->quatern, sizeof ga->quatern);
+    assert_bytes(ga->qoffset, gb->qoffset, sizeof ga->qoffset);
+    assert_bytes(ga->srow, gb->srow, sizeof ga->srow);
+}
+
 static void assert_same(const LoomPacket *a, const LoomPacket *b)
 {
     const char *slots[] = {"image", "label", "loss_2"};
-    const LoomGeometry *ga = loom_packet_geometry(a), *gb = loom_packet_geometry(b);
 
     g_assert_cmpint(loom_packet_index(a), ==, loom_packet_index(b));
     g_assert_cmpstr(loom_packet_id(a), ==, loom_packet_id(b));
@@ -78,18 +99,10 @@ static void assert_same(const LoomPacket *a, const LoomPacket *b)
         g_assert_cmpuint(loom_tensor_bytes(x), ==, loom_tensor_bytes(y));
         assert_bytes(loom_tensor_memory(x), loom_tensor_memory(y), loom_tensor_bytes(x));
     }
-    assert_bytes(ga->size, gb->size, sizeof ga->size);
-    assert_bytes(ga->spacing_mm, gb->spacing_mm, sizeof ga->spacing_mm);
-    assert_bytes(ga->affine, gb->affine, sizeof ga->affine);
-    g_assert_cmpstr(ga->axes, ==, gb->axes);
-    g_assert_cmpint(ga->version, ==, gb->version);
-    g_assert_cmpint(ga->qform_code, ==, gb->qform_code);
-    g_assert_cmpint(ga->sform_code, ==, gb->sform_code);
-    g_assert_cmpint(ga->xyzt_units, ==, gb->xyzt_units);
-    assert_bytes(ga->pixdim, gb->pixdim, sizeof ga->pixdim);
-    assert_bytes(ga->quatern, gb->quatern, sizeof ga->quatern);
-    assert_bytes(ga->qoffset, gb->qoffset, sizeof ga->qoffset);
-    assert_bytes(ga->srow, gb->srow, sizeof ga->srow);
+    assert_same_grid(loom_packet_geometry(a), loom_packet_geometry(b));
+    assert_same_grid(loom_packet_native(a), loom_packet_native(b));
+    g_assert_true((loom_packet_native(a) == loom_packet_geometry(a))
+                  == (loom_packet_native(b) == loom_packet_geometry(b)));
 }
 
 /* 10: one slice a tensor.  80: 2,048,000 bytes of floats, cut in two. */
@@ -179,15 +192,15 @@ static void test_misaligned(void)
 
 /* ---- hostile ------------------------------------------------------------------------ */
 
-#define NO_GEOMETRY "@m(axads) nothing"
+#define NO_GEOMETRY "@m(axads) nothing, @m(axads) nothing"
 
 /* A header as somebody writes it who means no good. */
 static void assert_refused(const char *slots, LoomErrorCode code, const char *text)
 {
     g_autofree char *words =
         g_strdup_printf("(@x 0, @ay [], " NO_GEOMETRY ", @a(sysaxt) [%s])", slots);
-    g_autoptr(GVariant) packed =
-        g_variant_parse(G_VARIANT_TYPE("(xaym(axads)a(sysaxt))"), words, NULL, NULL, NULL);
+    g_autoptr(GVariant) packed = g_variant_parse(
+        G_VARIANT_TYPE("(xaym(axads)m(axads)a(sysaxt))"), words, NULL, NULL, NULL);
     g_autoptr(GPtrArray) body = body_new();
     g_autoptr(GError) error = NULL;
     const gint before = loom_tensor_alive();

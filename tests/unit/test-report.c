@@ -192,6 +192,31 @@ static void test_metrics_stopped(Place *place, G_GNUC_UNUSED gconstpointer data)
     g_assert_false(g_file_test(place->table, G_FILE_TEST_EXISTS)); /* no row yet */
 }
 
+/* On a grid of twice the voxels "label" is no truth for the prediction; "truth" is, and the
+ * voxel sizes are those of the file. */
+static void test_metrics_moved(Place *place, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(LoomTestStage) stage = stage_new(place, "{use: metrics}", 0);
+    LoomPacket *lost = scored("one", "1100", "1010"), *kept = scored("one", "1100", "1010");
+    g_autoptr(GError) error = NULL;
+    LoomGeometry grid;
+
+    loom_geometry_plain(&grid, (const gint64[]){8, 1, 1}, (const double[]){0.5, 2, 3});
+    loom_packet_regrid(lost, &grid);
+    loom_packet_regrid(kept, &grid);
+    loom_packet_set(lost, "label", row_of("11001100", "DHW"));
+    loom_packet_set(kept, "label", row_of("11001100", "DHW"));
+    loom_packet_set(kept, "truth", row_of("1010", "DHW"));
+    loom_test_start(stage, NULL);
+    loom_assert_failed(loom_test_push(stage, lost, 0, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE, "want truth: true in nifti_load");
+    loom_test_push(stage, kept, 0, NULL);
+    loom_test_flush(stage, NULL);
+    JsonObject *record = latest(stage, "metrics");
+    near(record, "dice/Tumour", 0.5);
+    json_object_unref(record);
+}
+
 static void test_metrics_errors(Place *place, G_GNUC_UNUSED gconstpointer data)
 {
     g_autoptr(LoomTestStage) stage = stage_new(place, "{use: metrics}", 0);
@@ -311,6 +336,8 @@ int main(int argc, char **argv)
                test_metrics_columns, place_close);
     g_test_add("/stages/metrics/stopped", Place, "metrics.csv", place_open,
                test_metrics_stopped, place_close);
+    g_test_add("/stages/metrics/moved", Place, "metrics.csv", place_open, test_metrics_moved,
+               place_close);
     g_test_add("/stages/metrics/errors", Place, "metrics.csv", place_open, test_metrics_errors,
                place_close);
     g_test_add("/stages/log/values", Place, "steps.csv", place_open, test_log, place_close);

@@ -160,13 +160,13 @@ static void test_other_version(void)
     g_autoptr(LoomStreamOut) out = loom_stream_out_new(&ends[0], 0);
     g_autoptr(LoomStreamIn) in = loom_stream_in_new(&ends[1], 0, 0);
     g_autoptr(GError) error = NULL;
-    LoomWireMessage message = {.version = 2, .edge = "batch", .kind = LOOM_WIRE_FOREIGN};
+    LoomWireMessage message = {.version = LOOM_WIRE_VERSION + 1, .edge = "batch", .kind = LOOM_WIRE_FOREIGN};
 
     g_assert_cmpint(loom_stream_out_receive(out, &message, 0), ==, LOOM_WIRE_VERSION_DIFFERS);
     loom_stream_in_receive(in, &message, 0);
     loom_assert_failed(loom_stream_in_check(in, 0, &error), error, LOOM_ERROR,
                        LOOM_ERROR_CONFIG,
-                       "speaks version 2 of the stream format, this process version 1");
+                       "speaks version 3 of the stream format, this process version 2");
 }
 
 /* The process of before still lives when another takes its place. */

@@ -78,6 +78,26 @@ static void test_opaque(void)
     g_assert_cmpint(opaque_freed, ==, 1);
 }
 
+static void test_grids(void)
+{
+    g_autoptr(LoomPacket) packet = loom_packet_new(), fork = NULL;
+    LoomGeometry file, fine, coarse;
+
+    loom_geometry_plain(&file, (const gint64[]){4, 5, 6}, (const double[]){1, 1, 1});
+    loom_geometry_plain(&fine, (const gint64[]){8, 10, 12}, (const double[]){0.5, 0.5, 0.5});
+    loom_geometry_plain(&coarse, (const gint64[]){2, 2, 3}, (const double[]){2, 2, 2});
+    g_assert_null(loom_packet_native(packet));
+    loom_packet_set_geometry(packet, &file);
+    g_assert_true(loom_packet_native(packet) == loom_packet_geometry(packet));
+    loom_packet_regrid(packet, &fine);
+    loom_packet_regrid(packet, &coarse); /* the native grid stays that of the file */
+    fork = loom_packet_fork(packet);
+    g_assert_cmpint(loom_packet_geometry(fork)->size[0], ==, 2);
+    g_assert_cmpint(loom_packet_native(fork)->size[0], ==, 4);
+    loom_packet_set_geometry(packet, &fine); /* read anew */
+    g_assert_cmpint(loom_packet_native(packet)->size[0], ==, 8);
+}
+
 static void test_random_streams(void)
 {
     LoomRng a = loom_rng(7, "crop", 3), b = loom_rng(7, "crop", 3), c = loom_rng(7, "crop", 4),
@@ -186,6 +206,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tensor/shape", test_shape);
     g_test_add_func("/tensor/refused", test_refused);
     g_test_add_func("/packet/copy-on-write", test_copy_on_write);
+    g_test_add_func("/packet/grids", test_grids);
     g_test_add_func("/packet/opaque", test_opaque);
     g_test_add_func("/rng/streams", test_random_streams);
     g_test_add_func("/rng/moments", test_random_moments);

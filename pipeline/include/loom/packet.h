@@ -46,9 +46,15 @@ LOOM_EXPORT gpointer loom_packet_take_opaque(LoomPacket *packet, const char *slo
  */
 LOOM_EXPORT const char *loom_packet_id(const LoomPacket *packet);
 LOOM_EXPORT void loom_packet_set_id(LoomPacket *packet, const char *id);
-/* NULL where it has none (a batch). */
+/* Where the voxels of "image" and "label" lie; NULL where it has none (a batch). */
 LOOM_EXPORT const LoomGeometry *loom_packet_geometry(const LoomPacket *packet);
+/* Where the voxels of the file lie: the grid of slots with LOOM_SLOT_NATIVE.  The same as
+ * loom_packet_geometry until a stage moves the case to another grid. */
+LOOM_EXPORT const LoomGeometry *loom_packet_native(const LoomPacket *packet);
+/* As read from a file: both of them. */
 LOOM_EXPORT void loom_packet_set_geometry(LoomPacket *packet, const LoomGeometry *geometry);
+/* "image" and "label" lie on another grid from here on; the native one stays. */
+LOOM_EXPORT void loom_packet_regrid(LoomPacket *packet, const LoomGeometry *geometry);
 /* Which packet of its edge this is, from 0; the engine numbers them. */
 LOOM_EXPORT gint64 loom_packet_index(const LoomPacket *packet);
 

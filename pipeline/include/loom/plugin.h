@@ -201,6 +201,7 @@ typedef enum { LOOM_ANY, LOOM_F32, LOOM_U8, LOOM_F64 } LoomDtype; /* f64: scalar
 
 #define LOOM_SLOT_OPTIONAL (1u << 0) /* may be absent: a case without a label */
 #define LOOM_SLOT_LOCAL (1u << 1)    /* never leaves the process: a tape */
+#define LOOM_SLOT_NATIVE (1u << 2)   /* on the grid of the file, D, H, W of its own */
 typedef struct {
     const char *name; /* key in the packet: "image", "label", "logits" */
     LoomDtype dtype;
