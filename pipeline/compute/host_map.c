@@ -47,7 +47,7 @@ LoomMap *loom_host_map_new(G_GNUC_UNUSED gpointer self, const gint64 ncdhw[5], G
                               "the product of the sizes of an activation overflows");
     if (!(floats = loom_host_floats(count, "an activation", error)))
         return NULL;
-    map = g_new(LoomMap, 1);
+    map = g_new0(LoomMap, 1);
     map->data = floats;
     memcpy(map->ncdhw, ncdhw, sizeof map->ncdhw);
     return map;
@@ -57,7 +57,8 @@ void loom_host_map_free(G_GNUC_UNUSED gpointer self, LoomMap *map)
 {
     if (!map)
         return;
-    free(map->data);
+    if (!map->shared)
+        free(map->data);
     g_free(map);
 }
 
@@ -66,6 +67,50 @@ guint64 loom_host_map_bytes(G_GNUC_UNUSED gpointer self, const gint64 ncdhw[5])
     const gint64 count = map_count(ncdhw);
 
     return count < 0 || count > G_MAXINT64 / 4 ? G_MAXUINT64 : (guint64)count * sizeof(float);
+}
+
+/* ---- maps that share memory ----------------------------------------------------------- */
+
+struct _LoomArena {
+    float *data;
+    guint64 bytes;
+};
+
+LoomArena *loom_host_arena_new(G_GNUC_UNUSED gpointer self, guint64 bytes, GError **error)
+{
+    float *floats;
+    LoomArena *arena;
+
+    if (bytes > G_MAXINT64)
+        return loom_fail_null(error, LOOM_ERROR_LIMIT, "the bytes of all activations overflow");
+    if (!(floats =
+              loom_host_floats((gint64)(bytes / sizeof *floats) + 1, "all activations", error)))
+        return NULL;
+    arena = g_new(LoomArena, 1);
+    *arena = (LoomArena){floats, bytes};
+    return arena;
+}
+
+void loom_host_arena_free(G_GNUC_UNUSED gpointer self, LoomArena *arena)
+{
+    if (!arena)
+        return;
+    free(arena->data);
+    g_free(arena);
+}
+
+LoomMap *loom_host_arena_map(gpointer self, LoomArena *arena, guint64 offset,
+                             const gint64 ncdhw[5], G_GNUC_UNUSED GError **error)
+{
+    const guint64 bytes = loom_host_map_bytes(self, ncdhw);
+    LoomMap *map = g_new0(LoomMap, 1);
+
+    g_assert(offset % HOST_ALIGNMENT == 0);
+    g_assert(bytes <= arena->bytes && offset <= arena->bytes - bytes);
+    map->data = arena->data + offset / sizeof *arena->data;
+    map->shared = TRUE;
+    memcpy(map->ncdhw, ncdhw, sizeof map->ncdhw);
+    return map;
 }
 
 /* Our callers' mistake, not the user's: sizes were checked when the model opened. */

@@ -85,5 +85,8 @@ static const LoomBackend cpu = {
     .block_workspace = block_workspace,
     .forward = cpu_forward,
     .backward = cpu_backward,
+    .arena_new = arena_new,
+    .arena_free = arena_free,
+    .arena_map = arena_map,
 };
 LOOM_MODULE("backend_cpu", "0.1", &cpu.base);

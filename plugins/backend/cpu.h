@@ -18,6 +18,7 @@
 struct _LoomMap {
     float *data;
     gint64 ncdhw[5], planes, voxels; /* planes of 16 channels a sample; voxels of one */
+    gboolean shared;                 /* the memory belongs to an arena */
     gboolean pending;                /* scale, shift and slope are still to be applied */
     float *scale, *shift;            /* (n, 16 planes) */
     float slope;
@@ -95,6 +96,10 @@ guint64 memory_bytes(gint64 floats);
 LoomMap *map_new(gpointer self, const gint64 ncdhw[5], GError **error);
 void map_free(gpointer self, LoomMap *map);
 guint64 map_bytes(gpointer self, const gint64 ncdhw[5]);
+LoomArena *arena_new(gpointer self, guint64 bytes, GError **error);
+void arena_free(gpointer self, LoomArena *arena);
+LoomMap *arena_map(gpointer self, LoomArena *arena, guint64 offset, const gint64 ncdhw[5],
+                   GError **error);
 void map_import(gpointer self, const LoomTensor *from, LoomMap *to);
 void map_export(gpointer self, const LoomMap *from, LoomTensor *to);
 /* Planes of 16 channels that @channels need. */

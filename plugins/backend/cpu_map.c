@@ -24,6 +24,23 @@ static gint64 map_floats(const gint64 ncdhw[5])
     return count;
 }
 
+/* Floats of scale and shift. */
+static gint64 norm_floats(const gint64 ncdhw[5])
+{
+    return 2 * ncdhw[0] * map_planes(ncdhw[1]) * CPU_BLOCK;
+}
+
+/* Without its memory. */
+static LoomMap *map_blank(const gint64 ncdhw[5])
+{
+    LoomMap *map = g_new0(LoomMap, 1);
+
+    memcpy(map->ncdhw, ncdhw, sizeof map->ncdhw);
+    map->planes = map_planes(ncdhw[1]);
+    map->voxels = ncdhw[2] * ncdhw[3] * ncdhw[4];
+    return map;
+}
+
 LoomMap *map_new(gpointer self, const gint64 ncdhw[5], GError **error)
 {
     const gint64 floats = map_floats(ncdhw);
@@ -32,14 +49,10 @@ LoomMap *map_new(gpointer self, const gint64 ncdhw[5], GError **error)
     if (floats < 0)
         return loom_fail_null(error, LOOM_ERROR_LIMIT,
                               "the product of the sizes of an activation overflows");
-    map = g_new0(LoomMap, 1);
-    memcpy(map->ncdhw, ncdhw, sizeof map->ncdhw);
-    map->planes = map_planes(ncdhw[1]);
-    map->voxels = ncdhw[2] * ncdhw[3] * ncdhw[4];
+    map = map_blank(ncdhw);
     if ((map->data = memory_new(floats, "an activation", error))
-        && (map->scale =
-                memory_new(2 * ncdhw[0] * map->planes * CPU_BLOCK, "a normalisation", error))) {
-        map->shift = map->scale + ncdhw[0] * map->planes * CPU_BLOCK;
+        && (map->scale = memory_new(norm_floats(ncdhw), "a normalisation", error))) {
+        map->shift = map->scale + norm_floats(ncdhw) / 2;
         return map;
     }
     map_free(self, map);
@@ -50,8 +63,10 @@ void map_free(G_GNUC_UNUSED gpointer self, LoomMap *map)
 {
     if (!map)
         return;
-    free(map->data);
-    free(map->scale);
+    if (!map->shared) {
+        free(map->data);
+        free(map->scale);
+    }
     g_free(map);
 }
 
@@ -61,8 +76,50 @@ guint64 map_bytes(G_GNUC_UNUSED gpointer self, const gint64 ncdhw[5])
 
     if (floats < 0 || floats > G_MAXINT64 / 16)
         return G_MAXUINT64;
-    return sizeof(LoomMap) + memory_bytes(floats)
-           + memory_bytes(2 * ncdhw[0] * map_planes(ncdhw[1]) * CPU_BLOCK);
+    return sizeof(LoomMap) + memory_bytes(floats) + memory_bytes(norm_floats(ncdhw));
+}
+
+/* ---- maps that share memory ----------------------------------------------------------- */
+
+struct _LoomArena {
+    float *data;
+    guint64 bytes;
+};
+
+LoomArena *arena_new(G_GNUC_UNUSED gpointer self, guint64 bytes, GError **error)
+{
+    float *floats;
+    LoomArena *arena;
+
+    if (bytes > G_MAXINT64 / 2)
+        return loom_fail_null(error, LOOM_ERROR_LIMIT, "the bytes of all activations overflow");
+    if (!(floats = memory_take((gint64)(bytes / sizeof *floats), "all activations", error)))
+        return NULL;
+    arena = g_new(LoomArena, 1);
+    *arena = (LoomArena){floats, bytes};
+    return arena;
+}
+
+void arena_free(G_GNUC_UNUSED gpointer self, LoomArena *arena)
+{
+    if (!arena)
+        return;
+    free(arena->data);
+    g_free(arena);
+}
+
+LoomMap *arena_map(gpointer self, LoomArena *arena, guint64 offset, const gint64 ncdhw[5],
+                   G_GNUC_UNUSED GError **error)
+{
+    const guint64 bytes = map_bytes(self, ncdhw);
+    LoomMap *map = map_blank(ncdhw);
+
+    g_assert(offset % 64 == 0 && bytes <= arena->bytes && offset <= arena->bytes - bytes);
+    map->shared = TRUE;
+    map->data = arena->data + offset / sizeof *arena->data;
+    map->scale = map->data + map_floats(ncdhw); /* whole cache lines, both */
+    map->shift = map->scale + norm_floats(ncdhw) / 2;
+    return map;
 }
 
 void map_to_planes(const LoomMap *map, gint64 first, gboolean add, CpuPlane *planes)

@@ -14,6 +14,7 @@ typedef struct {
     gint64 in_channels, classes;
     LoomInts features, strides, kernels;
     gboolean deep_supervision;
+    int checkpointing; /* index in checkpointings */
 
     const LoomInstance *backend;
     UnetDesign design;
@@ -24,6 +25,8 @@ typedef struct {
     LoomGradientFunc watch;          /* NULL: nobody waits for gradients */
     gpointer watcher;
 } Unet3d;
+
+static const char *const checkpointings[] = {"none", "levels", NULL};
 
 static const LoomParam unet3d_params[] = {
     LOOM_INT(Unet3d, in_channels, "1", 1, 256, NULL, "channels of the image: one a modality"),
@@ -36,6 +39,8 @@ static const LoomParam unet3d_params[] = {
     LOOM_INTS(Unet3d, kernels, "[]", 1, 3, "voxels",
               "for each level a number, or D, H, W, each 1 or 3; empty: 3 everywhere"),
     LOOM_BOOL(Unet3d, deep_supervision, "true", "train on logits at every decoder level"),
+    LOOM_ENUM(Unet3d, checkpointing, "none", checkpointings,
+              "levels: keep what leaves a level, compute the rest twice: less memory"),
     {0},
 };
 
@@ -81,7 +86,8 @@ static gboolean unet3d_design(Unet3d *unet, GError **error)
                            .classes = unet->classes,
                            .levels = unet->features.n,
                            .heads = unet->deep_supervision ? unet->features.n - 1 : 1,
-                           .stride = {{1, 1, 1}}};
+                           .stride = {{1, 1, 1}},
+                           .checkpointing = unet->checkpointing != 0};
     memcpy(design->features, unet->features.v, unet->features.n * sizeof *unet->features.v);
     if (!spread(&unet->strides, design->levels - 1, 2, "strides", " below the first",
                 design->stride + 1, error)
@@ -134,9 +140,9 @@ static gboolean unet3d_fits(gpointer self, const gint64 ncdhw[5], gboolean train
     if (!unet_shape_check(&unet->design, ncdhw, error))
         return FALSE;
     *classes = unet->classes;
-    *bytes = unet_weights_bytes(&unet->weights);
+    *bytes = unet_weights_bytes(&unet->weights, training);
     if (key.n && key.size[0] && key.size[1] && key.size[2]) {
-        UnetPlan *plan = unet_plan_layout(&unet->design, &unet->layers, &key);
+        UnetPlan *plan = unet_plan_layout(&unet->design, &unet->layers, &key, unet->backend);
 
         *bytes += unet_plan_bytes(plan, unet->backend);
         unet_plan_free(plan, unet->backend);
@@ -166,7 +172,7 @@ static UnetPlan *unet3d_plan(Unet3d *unet, const UnetPlanKey *key, GError **erro
     } else {
         if (i == UNET_MAX_PLANS) /* first give back, then ask */
             unet_plan_free(g_steal_pointer(&unet->plans[--i]), unet->backend);
-        plan = unet_plan_layout(&unet->design, &unet->layers, key);
+        plan = unet_plan_layout(&unet->design, &unet->layers, key, unet->backend);
         if (!unet_plan_allocate(plan, unet->backend, error)) {
             unet_plan_free(plan, unet->backend);
             return NULL;
@@ -185,17 +191,25 @@ static gboolean new_logits(const UnetPlan *plan, const UnetLayers *layers, LoomT
                            GError **error)
 {
     for (guint i = 0; i < layers->n; i++) {
-        const LoomBlockSpec *spec = &plan->steps[i].spec;
+        const LoomBlockSpec *spec = &plan->layers[i].spec;
         const guint head = layers->v[i].head;
         const gint64 shape[5] = {spec->n, spec->c_out, spec->out[0], spec->out[1],
                                  spec->out[2]};
 
-        if (head == UNET_NO_HEAD || !plan->steps[i].used)
+        if (head == UNET_NO_HEAD || !plan->layers[i].used)
             continue;
         if (!(logits[head] = loom_tensor_new(LOOM_F32, "NCDHW", shape, error)))
             return FALSE;
     }
     return TRUE;
+}
+
+static void step_forward(const Unet3d *unet, const UnetPlan *plan, const UnetPlanStep *step)
+{
+    const LoomMap *const x[2] = {map_of(plan, step->x[0]), map_of(plan, step->x[1])};
+
+    unet3d_device(unet)->forward(unet->backend->self, plan->layers[step->layer].block, x,
+                                 &unet->weights.value[step->layer], map_of(plan, step->y));
 }
 
 static void run_forward(const Unet3d *unet, const UnetPlan *plan, const LoomTensor *image,
@@ -205,15 +219,11 @@ static void run_forward(const Unet3d *unet, const UnetPlan *plan, const LoomTens
     gpointer backend = unet->backend->self;
 
     device->map_import(backend, image, map_of(plan, plan->image));
-    for (guint i = 0; i < plan->n_steps; i++) {
+    for (guint i = 0; i < plan->n_forward; i++) {
         const UnetPlanStep *step = &plan->steps[i];
-        const guint head = unet->layers.v[i].head;
-        const LoomMap *const x[2] = {map_of(plan, step->x[0]), map_of(plan, step->x[1])};
+        const guint head = unet->layers.v[step->layer].head;
 
-        if (!step->used)
-            continue;
-        device->forward(backend, step->block, x, &unet->weights.value[i],
-                        map_of(plan, step->y));
+        step_forward(unet, plan, step);
         if (head != UNET_NO_HEAD)
             device->map_export(backend, map_of(plan, step->y), logits[head]);
     }
@@ -233,6 +243,9 @@ static gboolean unet3d_forward(gpointer self, const LoomTensor *image, LoomTenso
         return FALSE;
     unet->generation++; /* whatever comes, older tapes are void */
     key = key_of(loom_tensor_shape(image), n_logits, tape != NULL);
+    if (key.training
+        && !unet_weights_train(&unet->weights, &unet->layers, unet->backend, error))
+        return FALSE;
     if (!(plan = unet3d_plan(unet, &key, error)))
         return FALSE;
     if (!new_logits(plan, &unet->layers, logits, error)) {
@@ -264,27 +277,36 @@ static guint layer_done(const Unet3d *unet, guint layer, guint end)
     return end - n;
 }
 
+static void step_backward(const Unet3d *unet, const UnetPlan *plan, const UnetPlanStep *step,
+                          const LoomTensor *const *dlogits)
+{
+    const LoomBackend *device = unet3d_device(unet);
+    const guint i = step->layer, head = unet->layers.v[i].head;
+    const LoomMap *const x[2] = {map_of(plan, step->x[0]), map_of(plan, step->x[1])};
+    const LoomBlockGradient dx[2] = {{map_of(plan, step->dx[0]), step->dx_adds[0]},
+                                     {map_of(plan, step->dx[1]), step->dx_adds[1]}};
+
+    if (head != UNET_NO_HEAD)
+        device->map_import(unet->backend->self, dlogits[head], map_of(plan, step->dy));
+    device->backward(unet->backend->self, plan->layers[i].block, x, &unet->weights.value[i],
+                     map_of(plan, step->y), map_of(plan, step->dy), dx, &unet->weights.grad[i]);
+}
+
 static void run_backward(const Unet3d *unet, const UnetPlan *plan,
                          const LoomTensor *const *dlogits)
 {
-    const LoomBackend *device = unet3d_device(unet);
-    gpointer backend = unet->backend->self;
-    guint end = unet->weights.n;
+    guint layer = plan->n_layers, end = unet->weights.n;
 
-    for (guint i = plan->n_steps; i-- > 0;) {
+    for (guint i = plan->n_forward; i < plan->n_steps; i++) {
         const UnetPlanStep *step = &plan->steps[i];
-        const guint head = unet->layers.v[i].head;
-        const LoomMap *const x[2] = {map_of(plan, step->x[0]), map_of(plan, step->x[1])};
-        const LoomBlockGradient dx[2] = {{map_of(plan, step->dx[0]), step->dx_adds[0]},
-                                         {map_of(plan, step->dx[1]), step->dx_adds[1]}};
 
-        if (step->used && head != UNET_NO_HEAD)
-            device->map_import(backend, dlogits[head], map_of(plan, step->dy));
-        if (step->used)
-            device->backward(backend, step->block, x, &unet->weights.value[i],
-                             map_of(plan, step->y), map_of(plan, step->dy), dx,
-                             &unet->weights.grad[i]);
-        end = layer_done(unet, i, end);
+        if (!step->backward) {
+            step_forward(unet, plan, step);
+            continue;
+        }
+        step_backward(unet, plan, step, dlogits);
+        while (layer > step->layer) /* heads that nobody asked for too */
+            end = layer_done(unet, --layer, end);
     }
 }
 
@@ -294,11 +316,11 @@ static gboolean check_dlogits(const Unet3d *unet, const UnetPlan *plan,
     if (n_logits != plan->key.n_logits)
         return loom_fail(error, LOOM_ERROR_SHAPE, "%u gradients for %u logits", n_logits,
                          plan->key.n_logits);
-    for (guint i = 0; i < plan->n_steps; i++) {
+    for (guint i = 0; i < plan->n_forward; i++) {
         const UnetPlace *place = &plan->places[plan->steps[i].y];
-        const guint head = unet->layers.v[i].head;
+        const guint head = unet->layers.v[plan->steps[i].layer].head;
 
-        if (head == UNET_NO_HEAD || !plan->steps[i].used)
+        if (head == UNET_NO_HEAD)
             continue;
         if (!loom_tensor_check(dlogits[head], LOOM_F32, "NCDHW", "dlogits", error))
             return FALSE;

@@ -77,12 +77,14 @@ void unet_layers_make(const UnetDesign *design, UnetLayers *layers)
         x = add_block(layers, design, "encoder", 0, x, UNET_NOTHING, level,
                       design->stride[level]);
         x = add_block(layers, design, "encoder", 1, x, UNET_NOTHING, level, ones);
+        layers->v[x].leaves = TRUE;
         skip[level] = x;
     }
     for (guint level = deepest; level-- > 0;) {
         x = add_up(layers, design, x, level);
         x = add_block(layers, design, "decoder", 0, x, skip[level], level, ones);
         x = add_block(layers, design, "decoder", 1, x, UNET_NOTHING, level, ones);
+        layers->v[x].leaves = TRUE;
         if (level < design->heads)
             add_head(layers, design, x, level);
     }

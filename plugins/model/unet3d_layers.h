@@ -15,6 +15,7 @@ typedef struct {
     gint64 features[UNET_MAX_LEVELS];
     gint64 kernel[UNET_MAX_LEVELS][3];
     gint64 stride[UNET_MAX_LEVELS][3]; /* from the level above; of level 0: 1, 1, 1 */
+    gboolean checkpointing;            /* between the passes: only what leaves a level */
 } UnetDesign;
 
 /* Where an input of a layer comes from. */
@@ -28,6 +29,7 @@ typedef struct {
     gint64 c_in[2], c_out;
     gint64 kernel[3], stride[3];
     gboolean transposed, norm, activation;
+    gboolean leaves; /* other levels or a head read the output */
 } UnetLayer;
 
 typedef struct {

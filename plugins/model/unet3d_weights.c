@@ -48,8 +48,7 @@ static gboolean start(LoomWeight *weight, const LoomInstance *backend, double co
 {
     const LoomBackend *device = backend_of(backend);
 
-    if (!(weight->value = device->array_new(backend->self, weight->count, error))
-        || !(weight->grad = device->array_new(backend->self, weight->count, error)))
+    if (!(weight->value = device->array_new(backend->self, weight->count, error)))
         return FALSE;
     if (constant != 0) {
         g_autofree float *x = room_for(weight, error);
@@ -92,14 +91,13 @@ gboolean unet_weights_make(UnetWeights *weights, const UnetLayers *layers,
         const gint64 *k = layer->kernel;
         const gint64 shape[5] = {layer->transposed ? in : out, layer->transposed ? out : in,
                                  k[0], k[1], k[2]};
-        LoomBlockWeights *value = &weights->value[i], *grad = &weights->grad[i];
+        LoomBlockWeights *value = &weights->value[i];
         LoomWeight *kernel = add(weights, layer->name, "kernel", 5, shape);
         LoomWeight *bias = add(weights, layer->name, "bias", 1, &out);
 
         if (!start_kernel(kernel, backend, seed, id, error) || !start(bias, backend, 0, error))
             return FALSE;
         *value = (LoomBlockWeights){.kernel = kernel->value, .bias = bias->value};
-        *grad = (LoomBlockWeights){.kernel = kernel->grad, .bias = bias->grad};
         if (!layer->norm)
             continue;
 
@@ -110,8 +108,32 @@ gboolean unet_weights_make(UnetWeights *weights, const UnetLayers *layers,
             return FALSE;
         value->scale = scale->value;
         value->shift = shift->value;
-        grad->scale = scale->grad;
-        grad->shift = shift->grad;
+    }
+    return TRUE;
+}
+
+gboolean unet_weights_train(UnetWeights *weights, const UnetLayers *layers,
+                            const LoomInstance *backend, GError **error)
+{
+    const LoomWeight *next = weights->v;
+
+    for (guint i = 0; i < weights->n; i++) {
+        LoomWeight *weight = &weights->v[i];
+
+        if (!weight->grad
+            && !(weight->grad =
+                     backend_of(backend)->array_new(backend->self, weight->count, error)))
+            return FALSE;
+    }
+    for (guint i = 0; i < layers->n; i++) {
+        LoomBlockWeights *grad = &weights->grad[i];
+
+        grad->kernel = next++->grad;
+        grad->bias = next++->grad;
+        if (!layers->v[i].norm)
+            continue;
+        grad->scale = next++->grad;
+        grad->shift = next++->grad;
     }
     return TRUE;
 }
@@ -132,11 +154,11 @@ void unet_weights_clear(UnetWeights *weights, const LoomInstance *backend)
     weights->n = 0;
 }
 
-guint64 unet_weights_bytes(const UnetWeights *weights)
+guint64 unet_weights_bytes(const UnetWeights *weights, gboolean training)
 {
     guint64 bytes = 0;
 
     for (guint i = 0; i < weights->n; i++)
-        bytes += 2 * sizeof(float) * (guint64)weights->v[i].count;
+        bytes += (training ? 2 : 1) * sizeof(float) * (guint64)weights->v[i].count;
     return bytes;
 }

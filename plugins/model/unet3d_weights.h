@@ -1,4 +1,5 @@
-/* unet3d_weights.h - every weight of the network with its gradient, on the backend. */
+/* unet3d_weights.h - every weight of the network, on the backend; with gradients when trained.
+ */
 #pragma once
 
 #include "unet3d_layers.h"
@@ -16,6 +17,9 @@ typedef struct {
 gboolean unet_weights_make(UnetWeights *weights, const UnetLayers *layers,
                            const LoomInstance *backend, guint64 seed, const char *id,
                            GError **error);
+/* Makes the gradients, zeroed, where there are none yet: inference has none. */
+gboolean unet_weights_train(UnetWeights *weights, const UnetLayers *layers,
+                            const LoomInstance *backend, GError **error);
 void unet_weights_clear(UnetWeights *weights, const LoomInstance *backend);
-/* Values and gradients. */
-guint64 unet_weights_bytes(const UnetWeights *weights);
+/* Of the values; when training, of the gradients too. */
+guint64 unet_weights_bytes(const UnetWeights *weights, gboolean training);

@@ -135,6 +135,36 @@ static void test_plans(void)
     }
 }
 
+/* ---- maps that share memory ----------------------------------------------------------- */
+
+/* Where maps lie, and what lay there, changes no bit. */
+static void share_memory(const char *name)
+{
+    g_autoptr(BlockDevice) apart = block_device_new(name, 2);
+    g_autoptr(BlockDevice) together = block_device_new(name, 2);
+
+    g_assert_nonnull(apart->backend->arena_new);
+    together->shares = TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(BlockResult) want = block_case_run(&cases[i], apart, TRUE);
+        g_autoptr(BlockResult) found = block_case_run(&cases[i], together, TRUE);
+
+        g_test_message("%s", cases[i].what);
+        for (guint p = 0; p < N_PARTS; p++)
+            g_assert_true(
+                !want->count[p]
+                || memcmp(found->part[p], want->part[p], (gsize)want->count[p] * sizeof(float))
+                       == 0);
+    }
+}
+
+static void test_shared(void)
+{
+    each_backend(share_memory);
+    for (guint i = 0; i < G_N_ELEMENTS(plans); i++)
+        share_memory(plans[i].name);
+}
+
 /* ---- the same bits on any number of threads ----------------------------------------- */
 
 static void equal_bits(const char *name)
@@ -181,6 +211,12 @@ static void refuse_too_much(const char *name)
     g_clear_error(&error);
     loom_assert_failed(backend->map_new(device->self, huge, &error), error, LOOM_ERROR,
                        LOOM_ERROR_LIMIT, "4611686018427387904");
+    g_clear_error(&error);
+    loom_assert_failed(backend->arena_new(device->self, G_MAXUINT64, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_LIMIT, "overflow");
+    g_clear_error(&error);
+    loom_assert_failed(backend->arena_new(device->self, G_MAXINT64 / 4, &error), error,
+                       LOOM_ERROR, LOOM_ERROR_LIMIT, "no memory for all activations");
     g_clear_error(&error);
     loom_assert_failed(backend->array_new(device->self, G_MAXINT64, &error), error, LOOM_ERROR,
                        LOOM_ERROR_LIMIT, "9223372036854775807");
@@ -344,6 +380,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/contract/backends/reference", test_reference);
     g_test_add_func("/contract/backends/plans", test_plans);
+    g_test_add_func("/contract/backends/shared", test_shared);
     g_test_add_func("/contract/backends/bits", test_bits);
     g_test_add_func("/contract/backends/limits", test_limits);
     g_test_add_func("/contract/backends/bytes", test_bytes);

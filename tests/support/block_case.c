@@ -138,16 +138,14 @@ static void weights_free(const BlockDevice *d, LoomBlockWeights *w)
 }
 
 /* @values NULL: NaN everywhere, so that what is not overwritten shows. */
-static LoomMap *map_of(const BlockDevice *d, const gint64 shape[5], const float *values)
+static void map_fill(const BlockDevice *d, LoomMap *map, const gint64 shape[5],
+                     const float *values)
 {
     g_autoptr(LoomTensor) tensor = loom_tensor_new(LOOM_F32, "NCDHW", shape, NULL);
-    LoomMap *map = d->backend->map_new(d->self, shape, NULL);
 
-    g_assert_nonnull(map);
     for (gint64 i = 0; i < loom_tensor_count(tensor); i++)
         loom_tensor_f32_mut(tensor)[i] = values ? values[i] : NAN;
     d->backend->map_import(d->self, tensor, map);
-    return map;
 }
 
 static float *map_values(const BlockDevice *d, const LoomMap *map, const gint64 shape[5])
@@ -168,7 +166,50 @@ typedef struct {
     LoomMap *x[2], *y;
     gint64 x_shape[2][5], y_shape[5];
     BlockResult *result;
+    LoomArena *arena; /* NULL: each map has memory of its own */
+    guint64 room;     /* of a map in the arena */
 } Bench;
+
+/* Where maps lie in the arena: each in a room of its own, unless told otherwise. */
+enum { ROOM_Y, ROOM_X, ROOM_DY = ROOM_X + 2, ROOM_DX, ROOMS = ROOM_DX + 2 };
+
+static void bench_arena(Bench *bench)
+{
+    const BlockDevice *d = bench->d;
+
+    bench->room = d->backend->map_bytes(d->self, bench->y_shape);
+    for (guint i = 0; i < 2 && bench->c->c_in[i]; i++)
+        bench->room = MAX(bench->room, d->backend->map_bytes(d->self, bench->x_shape[i]));
+    bench->room = (bench->room + 63) / 64 * 64;
+    bench->arena = d->backend->arena_new(d->self, ROOMS * bench->room, NULL);
+    g_assert_nonnull(bench->arena);
+}
+
+static LoomMap *bench_map(const Bench *bench, guint room, const gint64 shape[5])
+{
+    const BlockDevice *d = bench->d;
+    LoomMap *map = bench->arena ? d->backend->arena_map(d->self, bench->arena,
+                                                        room * bench->room, shape, NULL)
+                                : d->backend->map_new(d->self, shape, NULL);
+
+    g_assert_nonnull(map);
+    return map;
+}
+
+/* The gradient of input @i, where y or x lie already if it may be there. */
+static LoomMap *bench_gradient(const Bench *bench, guint i)
+{
+    const BlockCase *c = bench->c;
+    const gint64 *shape = bench->x_shape[i];
+    g_autofree char *name = g_strdup_printf("before DX%u", i);
+    g_autofree float *before = block_case_input(c, name, block_case_count(c, PART_DX0 + i));
+    const gboolean moves = bench->arena && !c->add[i] && (i == 0 || !c->transposed);
+    LoomMap *map = bench_map(bench, moves ? (i ? ROOM_X : ROOM_Y) : ROOM_DX + i, shape);
+
+    if (!moves)
+        map_fill(bench->d, map, shape, c->add[i] ? before : NULL);
+    return map;
+}
 
 static void bench_backward(Bench *bench)
 {
@@ -178,19 +219,14 @@ static void bench_backward(Bench *bench)
     const BlockDevice *d = bench->d;
     BlockResult *result = bench->result;
     g_autofree float *dy_values = block_case_input(c, "dy", result->count[PART_Y]);
-    LoomMap *dy = map_of(d, bench->y_shape, dy_values);
+    LoomMap *dy = bench_map(bench, ROOM_DY, bench->y_shape);
     LoomBlockWeights dw = weights_new(d, c, names);
     LoomBlockGradient dx[2] = {{0}};
 
+    map_fill(d, dy, bench->y_shape, dy_values);
     for (guint i = 0; i < 2; i++)
-        if (bench->x[i] && !c->unwanted[i]) {
-            g_autofree char *name = g_strdup_printf("before DX%u", i);
-            g_autofree float *before =
-                block_case_input(c, name, block_case_count(c, PART_DX0 + i));
-
-            dx[i].add = c->add[i];
-            dx[i].map = map_of(d, bench->x_shape[i], c->add[i] ? before : NULL);
-        }
+        if (bench->x[i] && !c->unwanted[i])
+            dx[i] = (LoomBlockGradient){bench_gradient(bench, i), c->add[i]};
     d->backend->backward(d->self, bench->block, (const LoomMap *const *)bench->x, &bench->w,
                          bench->y, dy, dx, &dw);
     const LoomArray *const arrays[] = {dw.kernel, dw.bias, dw.scale, dw.shift};
@@ -222,16 +258,21 @@ BlockResult *block_case_run(const BlockCase *c, const BlockDevice *d, gboolean t
     memcpy(bench.y_shape,
            (const gint64[]){c->n, c->c_out, spec.out[0], spec.out[1], spec.out[2]},
            sizeof bench.y_shape);
+    for (guint i = 0; i < 2 && c->c_in[i]; i++)
+        memcpy(bench.x_shape[i],
+               (const gint64[]){c->n, c->c_in[i], c->in[0], c->in[1], c->in[2]},
+               sizeof bench.x_shape[i]);
+    if (d->shares)
+        bench_arena(&bench);
     for (guint i = 0; i < 2 && c->c_in[i]; i++) {
         g_autofree float *values =
             block_case_input(c, inputs[i], block_case_count(c, PART_DX0 + i));
 
-        memcpy(bench.x_shape[i],
-               (const gint64[]){c->n, c->c_in[i], c->in[0], c->in[1], c->in[2]},
-               sizeof bench.x_shape[i]);
-        bench.x[i] = map_of(d, bench.x_shape[i], values);
+        bench.x[i] = bench_map(&bench, ROOM_X + i, bench.x_shape[i]);
+        map_fill(d, bench.x[i], bench.x_shape[i], values);
     }
-    bench.y = map_of(d, bench.y_shape, NULL);
+    bench.y = bench_map(&bench, ROOM_Y, bench.y_shape);
+    map_fill(d, bench.y, bench.y_shape, NULL);
     d->backend->forward(d->self, bench.block, (const LoomMap *const *)bench.x, &bench.w,
                         bench.y);
     bench.result->count[PART_Y] = block_case_count(c, PART_Y);
@@ -241,6 +282,8 @@ BlockResult *block_case_run(const BlockCase *c, const BlockDevice *d, gboolean t
     d->backend->map_free(d->self, bench.y);
     d->backend->map_free(d->self, bench.x[0]);
     d->backend->map_free(d->self, bench.x[1]);
+    if (bench.arena)
+        d->backend->arena_free(d->self, bench.arena);
     weights_free(d, &bench.w);
     d->backend->block_free(d->self, bench.block);
     return bench.result;

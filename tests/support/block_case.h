@@ -55,6 +55,7 @@ typedef struct {
     const LoomBackend *backend;
     gpointer self;
     LoomPool *pool;
+    gboolean shares; /* maps lie in one arena, gradients where y and x lay if they may */
 } BlockDevice;
 BlockDevice *block_device_new(const char *name, guint threads);
 void block_device_free(BlockDevice *device);

@@ -24,7 +24,7 @@ static const struct {
     {"LoomBlockGradient", sizeof(LoomBlockGradient), 16},
     {"LoomSgdUpdate", sizeof(LoomSgdUpdate), 40},
     {"LoomAdamUpdate", sizeof(LoomAdamUpdate), 56},
-    {"LoomBackend", sizeof(LoomBackend), 216},
+    {"LoomBackend", sizeof(LoomBackend), 240},
     {"LoomWeight", sizeof(LoomWeight), 104},
     {"LoomModel", sizeof(LoomModel), 120},
     {"LoomTransport", sizeof(LoomTransport), 136},
@@ -50,6 +50,7 @@ static const struct {
     {"LoomBackend.block_new", offsetof(LoomBackend, block_new), 168},
     {"LoomBackend.backward", offsetof(LoomBackend, backward), 200},
     {"LoomBackend.block_workspace", offsetof(LoomBackend, block_workspace), 208},
+    {"LoomBackend.arena_map", offsetof(LoomBackend, arena_map), 232},
     {"LoomModel.forward", offsetof(LoomModel, forward), 64},
     {"LoomModel.fits", offsetof(LoomModel, fits), 104},
     {"LoomModel.watch", offsetof(LoomModel, watch), 112},
@@ -60,7 +61,7 @@ static const struct {
 static void test_layout(void)
 {
     g_assert_cmpint(LOOM_ABI_MAJOR, ==, 1);
-    g_assert_cmpint(LOOM_ABI_MINOR, ==, 3);
+    g_assert_cmpint(LOOM_ABI_MINOR, ==, 4);
     if (sizeof(gpointer) != 8) {
         g_test_skip("the table is of 64-bit machines");
         return;

@@ -11,16 +11,22 @@ typedef struct {
     gpointer self;
 } Network;
 
-static Network *network(const char *parameters)
+static Network *network_on(const char *backend, const char *parameters)
 {
     g_autofree char *yaml = g_strdup_printf("{use: unet3d, %s}", parameters);
+    g_autofree char *use = g_strdup_printf("{use: %s}", backend);
     Network *net = g_new0(Network, 1);
 
-    net->backend = loom_test_instance(LOOM_KIND_BACKEND, "{use: reference}", NULL, NULL);
+    net->backend = loom_test_instance(LOOM_KIND_BACKEND, use, NULL, NULL);
     net->instance = loom_test_instance(LOOM_KIND_MODEL, yaml, net->backend, NULL);
     net->model = (const LoomModel *)net->instance->plugin;
     net->self = net->instance->self;
     return net;
+}
+
+static Network *network(const char *parameters)
+{
+    return network_on("reference", parameters);
 }
 
 static void network_free(Network *net)
@@ -300,14 +306,15 @@ static void test_shapes_in_turn(void)
 
 static void step(const Network *net, const LoomTensor *image)
 {
-    LoomTensor *logits[2];
+    const guint n = net->model->outputs(net->self);
+    LoomTensor *logits[LOOM_MODEL_MAX_OUTPUTS];
     LoomTape *tape = train(net, image, logits);
     GError *error = NULL;
 
     /* any direction will do: the logits' own */
-    net->model->backward(net->self, tape, (const LoomTensor *const *)logits, 2, &error);
+    net->model->backward(net->self, tape, (const LoomTensor *const *)logits, n, &error);
     g_assert_no_error(error);
-    unref_all(logits, 2);
+    unref_all(logits, n);
 }
 
 /* Gradients are added to: twice the same is exactly twice as much. */
@@ -326,6 +333,64 @@ static void test_gradients_add(void)
         loom_assert_near((double)twice[i], 2 * (double)once[i],
                          1e-5 * fabs((double)once[i]) + 1e-6);
     g_assert_cmpfloat(once[0], !=, 0);
+}
+
+/* Inference has no gradients; a forward pass with a tape makes them. */
+static void test_gradients_late(void)
+{
+    g_autoptr(Network) net = network("classes: 2, features: [3, 4, 5]");
+    g_autoptr(LoomTensor) image = loom_test_random("NCDHW", SHAPE(1, 1, 8, 4, 8), 1, -1, 1);
+
+    loom_tensor_unref(infer(net, image));
+    g_assert_null(find_weight(net, "encoder.0.0.kernel")->grad);
+    step(net, image);
+    g_assert_nonnull(find_weight(net, "encoder.0.0.kernel")->grad);
+    g_assert_nonnull(find_weight(net, "head.1.bias")->grad);
+}
+
+/* What is computed twice is computed from the same numbers in the same order: the same bits. */
+static void checkpoint_on(const char *backend)
+{
+    static const char *const parameters =
+        "classes: 2, features: [3, 4, 5, 6], kernels: [1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3], ";
+    g_autofree char *none = g_strconcat(parameters, "checkpointing: none", NULL);
+    g_autofree char *levels = g_strconcat(parameters, "checkpointing: levels", NULL);
+    g_autoptr(Network) keeps = network_on(backend, none), drops = network_on(backend, levels);
+    g_autoptr(LoomTensor) image = loom_test_random("NCDHW", SHAPE(2, 1, 16, 8, 24), 1, -1, 1);
+    guint64 kept, dropped, still[2];
+    gint64 classes;
+    guint n;
+
+    step(keeps, image);
+    step(drops, image);
+    const LoomWeight *a = keeps->model->weights(keeps->self, &n);
+    const LoomWeight *b = drops->model->weights(drops->self, &n);
+    for (guint i = 0; i < n; i++) {
+        g_autofree float *want = read_array(keeps, a[i].grad, a[i].count);
+        g_autofree float *found = read_array(drops, b[i].grad, b[i].count);
+
+        g_test_message("%s", a[i].name);
+        g_assert_cmpint(memcmp(want, found, (gsize)a[i].count * sizeof *want), ==, 0);
+    }
+    g_assert_true(
+        keeps->model->fits(keeps->self, loom_tensor_shape(image), TRUE, &classes, &kept, NULL));
+    g_assert_true(drops->model->fits(drops->self, loom_tensor_shape(image), TRUE, &classes,
+                                     &dropped, NULL));
+    g_assert_cmpuint(dropped, <, kept);
+    keeps->model->fits(keeps->self, loom_tensor_shape(image), FALSE, &classes, &still[0], NULL);
+    drops->model->fits(drops->self, loom_tensor_shape(image), FALSE, &classes, &still[1], NULL);
+    g_assert_cmpuint(still[0], ==, still[1]); /* inference keeps nothing anyway */
+}
+
+static void test_checkpointing(void)
+{
+    g_autofree const LoomPlugin **all =
+        loom_registry_list(loom_test_registry(), LOOM_KIND_BACKEND);
+
+    for (guint i = 0; all[i]; i++) {
+        g_test_message("backend %s", all[i]->name);
+        checkpoint_on(all[i]->name);
+    }
 }
 
 static void test_stale_tape(void)
@@ -367,6 +432,8 @@ int main(int argc, char **argv)
     g_test_add_func("/network/bytes", test_bytes);
     g_test_add_func("/network/shapes-in-turn", test_shapes_in_turn);
     g_test_add_func("/network/gradients-add", test_gradients_add);
+    g_test_add_func("/network/gradients-late", test_gradients_late);
+    g_test_add_func("/network/checkpointing", test_checkpointing);
     g_test_add_func("/network/stale-tape", test_stale_tape);
     return loom_test_run();
 }

@@ -16,6 +16,7 @@ G_BEGIN_DECLS
 struct _LoomMap {
     float *data;
     gint64 ncdhw[5];
+    gboolean shared; /* the memory belongs to an arena */
 };
 
 struct _LoomArray {
@@ -42,6 +43,11 @@ LOOM_EXPORT guint64 loom_host_map_bytes(gpointer self, const gint64 ncdhw[5]);
 LOOM_EXPORT void loom_host_map_import(gpointer self, const LoomTensor *from, LoomMap *to);
 LOOM_EXPORT void loom_host_map_export(gpointer self, const LoomMap *from, LoomTensor *to);
 
+LOOM_EXPORT LoomArena *loom_host_arena_new(gpointer self, guint64 bytes, GError **error);
+LOOM_EXPORT void loom_host_arena_free(gpointer self, LoomArena *arena);
+LOOM_EXPORT LoomMap *loom_host_arena_map(gpointer self, LoomArena *arena, guint64 offset,
+                                         const gint64 ncdhw[5], GError **error);
+
 LOOM_EXPORT LoomArray *loom_host_array_new(gpointer self, gint64 count, GError **error);
 LOOM_EXPORT void loom_host_array_free(gpointer self, LoomArray *array);
 LOOM_EXPORT void loom_host_array_write(gpointer self, LoomArray *array, const float *from);
@@ -67,6 +73,8 @@ LOOM_EXPORT void loom_host_adam(gpointer self, const LoomAdamUpdate *update, Loo
     .map_export = loom_host_map_export, .array_new = loom_host_array_new,                      \
     .array_free = loom_host_array_free, .array_write = loom_host_array_write,                  \
     .array_read = loom_host_array_read, .array_zero = loom_host_array_zero,                    \
-    .array_norm2 = loom_host_array_norm2, .sgd = loom_host_sgd, .adam = loom_host_adam
+    .array_norm2 = loom_host_array_norm2, .sgd = loom_host_sgd, .adam = loom_host_adam,        \
+    .arena_new = loom_host_arena_new, .arena_free = loom_host_arena_free,                      \
+    .arena_map = loom_host_arena_map
 
 G_END_DECLS

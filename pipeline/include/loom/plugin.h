@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 #define LOOM_ABI_MAJOR 1 /* a struct below changed its layout or its meaning */
-#define LOOM_ABI_MINOR 3 /* something was added at the END of a descriptor */
+#define LOOM_ABI_MINOR 4 /* something was added at the END of a descriptor */
 #define LOOM_EXPORT __attribute__((visibility("default")))
 
 typedef struct _LoomTensor LoomTensor;   /* refcounted, contiguous, rank <= 5 */
@@ -319,6 +319,7 @@ typedef struct {
 typedef struct _LoomMap LoomMap; /* an activation (N,C,D,H,W), in the backend's own layout */
 typedef struct _LoomArray
     LoomArray; /* flat f32 on the device: a weight, a gradient, a moment */
+typedef struct _LoomArena LoomArena; /* memory that maps share */
 typedef struct _LoomBlock LoomBlock; /* one prepared operation: shapes, algorithm, workspace */
 
 typedef struct {
@@ -381,7 +382,9 @@ typedef struct {
                  const LoomArray *grad, LoomArray *mean, LoomArray *square);
     /* one operation of the network.  block_new allocates all that forward and backward need;
      * forward and backward allocate nothing.  backward follows the forward of the same block,
-     * adds into dw, and may overwrite dy. */
+     * adds into dw, and may overwrite dy.  It has read y (which it does not at all where the
+     * block has neither norm nor activation) before it writes to dx, and so it has x where the
+     * block is not transposed: a dx without `add` may lie in their memory. */
     LoomBlock *(*block_new)(gpointer self, const LoomBlockSpec *spec, GError **error);
     void (*block_free)(gpointer self, LoomBlock *block);
     guint64 (*block_bytes)(gpointer self, const LoomBlockSpec *spec);
@@ -393,6 +396,14 @@ typedef struct {
     /* Memory that all blocks use in turn: a run needs what its largest asks for, besides their
      * block_bytes.  NULL: none. */
     guint64 (*block_workspace)(gpointer self, const LoomBlockSpec *spec);
+    /* Maps in common memory, for those that are not needed at the same time: a map takes the
+     * map_bytes from byte @offset, a multiple of 64, of an arena, and holds anything before it
+     * is written to.  map_free leaves the arena as it is; the arena goes last.  All NULL: none.
+     */
+    LoomArena *(*arena_new)(gpointer self, guint64 bytes, GError **error);
+    void (*arena_free)(gpointer self, LoomArena *arena);
+    LoomMap *(*arena_map)(gpointer self, LoomArena *arena, guint64 offset,
+                          const gint64 ncdhw[5], GError **error);
 } LoomBackend;
 
 /* ---- model: weights, their gradients, and the way through --------------------------- */
@@ -404,7 +415,7 @@ typedef struct {
     guint rank;              /* 1 or 5 */
     gint64 count;            /* product of shape */
     gboolean decayed;        /* weight decay applies */
-    LoomArray *value, *grad; /* */
+    LoomArray *value, *grad; /* grad: NULL until forward gives a tape */
     LoomArray *moment[2];    /* NULL until an optimiser needs them */
 } LoomWeight;
 
