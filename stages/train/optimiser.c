@@ -48,8 +48,14 @@ gboolean optimiser_clip(const LoomInstance *model, double clip, const LoomPacket
     const LoomWeight *weights = weights_of(model, &n);
     double sum = 0;
 
-    for (guint i = 0; i < n; i++)
+    for (guint i = 0; i < n; i++) {
+        if (!weights[i].grad)
+            return loom_fail(error, LOOM_ERROR_CONFIG,
+                             "'%s' has no gradient yet: the stage 'backward' of this model has "
+                             "to come before",
+                             weights[i].name);
         sum += device->array_norm2(backend->self, weights[i].grad);
+    }
     *norm = sqrt(sum);
     if (!isfinite(*norm))
         return loom_fail(error, LOOM_ERROR_NUMERIC,

@@ -189,6 +189,20 @@ static double pushed_rate(LoomTestStage *stage, gint64 index)
     return loom_tensor_scalar(loom_packet_get(out->pdata[out->len - 1], "rate"));
 }
 
+/* As the first forward pass of a training would. */
+static void gradients_make(LoomTestStage *stage)
+{
+    const LoomInstance *instance = loom_test_stage_run(stage)->models->pdata[0];
+    const LoomModel *model = (const LoomModel *)instance->plugin;
+    const LoomInstance *backend = model->backend(instance->self);
+    guint n;
+    LoomWeight *weights = model->weights(instance->self, &n);
+
+    for (guint i = 0; i < n; i++)
+        weights[i].grad = ((const LoomBackend *)backend->plugin)
+                              ->array_new(backend->self, weights[i].count, NULL);
+}
+
 /* rate (1 - step / steps)^power, by hand; a resumed run begins at any number. */
 static void test_schedule(void)
 {
@@ -200,6 +214,9 @@ static void test_schedule(void)
     g_autoptr(LoomTestStage) constant =
         loom_test_stage("{use: sgd_step, model: net, rate: 0.25}", &setup, NULL);
 
+    gradients_make(poly);
+    gradients_make(square);
+    gradients_make(constant);
     loom_assert_near(pushed_rate(poly, 0), 0.01, 1e-15);
     loom_assert_near(pushed_rate(poly, 5), 0.0053588673126814657, 1e-15); /* 0.01 * 0.5^0.9 */
     loom_assert_near(pushed_rate(poly, 9), 0.0012589254117941673, 1e-15); /* 0.01 * 0.1^0.9 */
@@ -226,14 +243,19 @@ static void check_not_finite(const char *yaml)
     const LoomModel *model = (const LoomModel *)instance->plugin;
     const LoomInstance *backend = model->backend(instance->self);
     const LoomBackend *device = (const LoomBackend *)backend->plugin;
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) none = NULL, error = NULL;
     LoomPacket *packet = loom_packet_new();
     guint n;
-    LoomWeight *weight = &model->weights(instance->self, &n)[n - 1];
+    const LoomWeight *weight = &model->weights(instance->self, &n)[n - 1];
     g_autofree float *gradient = g_new0(float, (gsize)weight->count);
     g_autofree float *before = g_new0(float, (gsize)weight->count);
     g_autofree float *after = g_new0(float, (gsize)weight->count);
 
+    /* no backward pass has run */
+    loom_assert_failed(loom_test_push(stage, packet, 0, &none), none, LOOM_ERROR,
+                       LOOM_ERROR_CONFIG, "'encoder.0.0.kernel' has no gradient yet");
+    gradients_make(stage);
+    packet = loom_packet_new();
     gradient[weight->count - 1] = INFINITY;
     device->array_write(backend->self, weight->grad, gradient);
     device->array_read(backend->self, weight->value, before);
