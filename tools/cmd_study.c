@@ -113,8 +113,11 @@ static void run_say(const Study *study, guint number, const StudyRun *run)
 static LoomRun *run_open(const Study *study, const StudyRun *planned, const char *folder,
                          gboolean resume, Progress *progress, GError **error)
 {
-    const LoomRunOptions how = {
-        .folder = folder, .resume = resume, .record = progress_record, .data = progress};
+    const LoomRunOptions how = {.folder = folder,
+                                .resume = resume,
+                                .record = progress_record,
+                                .moves = progress_move,
+                                .data = progress};
     gboolean made;
 
     if (!run_folder_prepare(folder, resume, FALSE, &made, error))

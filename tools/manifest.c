@@ -198,3 +198,37 @@ gboolean manifest_write(const LoomRun *run, const LoomRegistry *registry, const 
     return loom_file_replace(config_path, config, strlen(config), error)
            && loom_file_replace(path, lines, strlen(lines), error);
 }
+
+void manifest_end(const char *folder, const char *outcome, gint64 step, const char *reason)
+{
+    g_autofree char *path = g_build_filename(folder, "manifest.json", NULL);
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *time = g_date_time_format_iso8601(now);
+    g_autoptr(GError) error = NULL;
+
+    if (!json_parser_load_from_file(parser, path, &error)
+        || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
+        g_warning("'%s' does not say how the run ended: %s", path,
+                  error ? error->message : "it holds no object");
+        return;
+    }
+    JsonObject *manifest = json_node_get_object(json_parser_get_root(parser));
+    JsonArray *starts = json_object_has_member(manifest, "starts")
+                            ? json_object_get_array_member(manifest, "starts")
+                            : NULL;
+    if (!starts || json_array_get_length(starts) == 0)
+        return;
+    JsonObject *end = json_object_new();
+    text_set(end, "outcome", outcome);
+    text_set(end, "time", time);
+    json_object_set_int_member(end, "step", step);
+    if (reason)
+        text_set(end, "reason", reason);
+    json_object_set_object_member(
+        json_array_get_object_element(starts, json_array_get_length(starts) - 1), "end", end);
+    g_autofree char *text = json_to_string(json_parser_get_root(parser), TRUE);
+    g_autofree char *lines = g_strconcat(text, "\n", NULL);
+    if (!loom_file_replace(path, lines, strlen(lines), &error))
+        g_warning("%s", error->message);
+}

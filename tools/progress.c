@@ -7,10 +7,15 @@
 #include <string.h>
 
 #define PLAIN_INTERVAL_US (10 * G_USEC_PER_SEC)
+#define MOVE_INTERVAL_US (G_USEC_PER_SEC / 10)
+#define PLAIN_WIDTH 160 /* of a file: nobody's window */
 
 struct _Progress {
     gint64 steps;
+    gint64 step;      /* the latest that is done */
+    char *numbers;    /* of the latest record "step"; NULL: none yet */
     gint64 spoken_at; /* g_get_monotonic_time of the last plain line; 0: none yet */
+    gint64 moved_at;  /* the same, of the last time that a move was shown */
 };
 
 Progress *progress_new(void)
@@ -20,6 +25,7 @@ Progress *progress_new(void)
 
 void progress_free(Progress *progress)
 {
+    g_free(progress->numbers);
     g_free(progress);
 }
 
@@ -99,21 +105,51 @@ static void append_step_field(GString *text, const LoomField *fields, guint n_fi
     }
 }
 
-char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields)
+/* "  loss 0.413  dice 0.710 0.640"; (transfer full). */
+static char *numbers_text(const LoomField *fields, guint n_fields)
 {
     GString *text = g_string_new(NULL);
 
-    if (steps > 0)
-        g_string_printf(text, "step %d/%d", (int)step, (int)steps);
-    else
-        g_string_printf(text, "step %d", (int)step);
     for (guint i = 0; i < n_fields; i++)
         append_step_field(text, fields + i, n_fields - i);
     return g_string_free(text, FALSE);
 }
 
-/* One reading with its mean; with @classes those behind it: "dice 0.871 (left 0.88, ...)". */
-static char *reading_text(const LoomField *fields, guint n_fields, gboolean classes)
+/* "12/300", or "12" where the end is not known. */
+static void append_count(GString *text, gint64 done, gint64 all)
+{
+    g_string_append_printf(text, "%" G_GINT64_FORMAT, done);
+    if (all > 0)
+        g_string_append_printf(text, "/%" G_GINT64_FORMAT, all);
+}
+
+char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields)
+{
+    g_autofree char *numbers = numbers_text(fields, n_fields);
+    GString *text = g_string_new("step ");
+
+    append_count(text, step, steps);
+    return g_string_free(g_string_append(text, numbers), FALSE);
+}
+
+char *progress_move_text(gint64 step, gint64 steps, const LoomMove *move)
+{
+    GString *text = g_string_new("step ");
+
+    append_count(text, step, steps);
+    if (g_str_equal(move->graph, "validate"))
+        g_string_append(text, "  validating ");
+    else
+        g_string_append_printf(text, "  graph %s ", move->graph);
+    append_count(text, move->done, move->all);
+    if (move->parts > 0 && move->part < move->parts)
+        g_string_append_printf(text, ", the next %d %%", (int)(100 * move->part / move->parts));
+    return g_string_free(text, FALSE);
+}
+
+/* One reading with its mean, and those behind it of the classes, as many as fit into @room:
+ * "dice 0.871 (left 0.88, ...)". */
+static char *reading_text(const LoomField *fields, guint n_fields, gboolean classes, glong room)
 {
     GString *text = g_string_new("  ");
 
@@ -125,8 +161,17 @@ static char *reading_text(const LoomField *fields, guint n_fields, gboolean clas
     if (!classes || !has_classes(fields, n_fields))
         return g_string_free(text, FALSE);
     for (guint i = 1; i < n_fields && is_class_of(&fields[i], fields); i++) {
-        g_string_append_printf(text, "%s%s ", i == 1 ? " (" : ", ", class_of(&fields[i]));
-        append_number(text, &fields[i]);
+        g_autoptr(GString) next = g_string_new(i == 1 ? " (" : ", ");
+
+        g_string_append_printf(next, "%s ", class_of(&fields[i]));
+        append_number(next, &fields[i]);
+        const glong length = g_utf8_strlen(text->str, -1) + g_utf8_strlen(next->str, -1);
+        const gboolean last = i + 1 == n_fields || !is_class_of(&fields[i + 1], fields);
+        if (length + (glong)strlen(last ? ")" : ", ...)") > room) {
+            g_string_append(text, i == 1 ? " (...)" : ", ...)");
+            return g_string_free(text, FALSE);
+        }
+        g_string_append(text, next->str);
     }
     return g_string_free(g_string_append_c(text, ')'), FALSE);
 }
@@ -144,8 +189,9 @@ char *progress_text(const char *kind, gint64 step, const LoomField *fields, guin
 
         if (class_of(&fields[i]))
             continue;
-        g_autofree char *reading = reading_text(fields + i, n_fields - i, first);
-        if (first || g_utf8_strlen(text->str, -1) + g_utf8_strlen(reading, -1) <= (glong)width)
+        const glong room = (glong)width - g_utf8_strlen(text->str, -1);
+        g_autofree char *reading = reading_text(fields + i, n_fields - i, first, room);
+        if (first || g_utf8_strlen(reading, -1) <= room)
             g_string_append(text, reading);
         named = named || first;
     }
@@ -178,17 +224,45 @@ void progress_record(const char *kind, gint64 step, const LoomField *fields, gui
         g_autofree char *text =
             g_str_equal(kind, "generation")
                 ? generation_text(step, fields, n_fields)
-                : progress_text(kind, step, fields, n_fields, terminal_width());
+                : progress_text(kind, step, fields, n_fields,
+                                terminal_is_live() ? terminal_width() : PLAIN_WIDTH);
 
         terminal_print("%s", text);
         return;
     }
     g_autofree char *text = progress_step_text(step, progress->steps, fields, n_fields);
     terminal_live(text);
+    progress->step = step;
+    g_free(progress->numbers);
+    progress->numbers = numbers_text(fields, n_fields);
     if (!terminal_is_live()
         && (!progress->spoken_at || step == progress->steps
             || now - progress->spoken_at >= PLAIN_INTERVAL_US)) {
         progress->spoken_at = now;
         terminal_print("%s", text);
     }
+}
+
+void progress_move(const LoomMove *move, gpointer data)
+{
+    Progress *progress = data;
+    const gint64 now = g_get_monotonic_time();
+    g_autoptr(GString) text = g_string_new("step ");
+
+    if (move->main)
+        progress->step = move->done;
+    if (!terminal_is_live()
+        || (move->done && move->done < move->all
+            && now - progress->moved_at < MOVE_INTERVAL_US))
+        return;
+    progress->moved_at = now;
+    if (!move->main) {
+        g_autofree char *moved = progress_move_text(progress->step, progress->steps, move);
+
+        terminal_live(moved);
+        return;
+    }
+    append_count(text, progress->step, move->all);
+    g_string_append(text, progress->numbers ? progress->numbers : "");
+    terminal_live(text->str);
 }

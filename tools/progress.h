@@ -1,6 +1,8 @@
 /* progress.h - the records of a run as lines for people. */
 #pragma once
 
+#include "graph/moves.h"
+
 #include <loom/context.h>
 
 typedef struct _Progress Progress;
@@ -14,6 +16,10 @@ void progress_set_steps(Progress *progress, gint64 steps);
  * seconds), every other kind is a line that stays. */
 void progress_record(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
                      gpointer progress);
+/* For LoomRunOptions: the live line shows that it goes on, also while a validation runs. */
+void progress_move(const LoomMove *move, gpointer progress);
+/* "step 100/300  validating 12/40, the next 31 %": (transfer full). */
+char *progress_move_text(gint64 step, gint64 steps, const LoomMove *move);
 /* "step 12/300  loss 0.413  dice 0.710 0.640  2.1 samples/s  1:02 left": (transfer full). */
 char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields);
 /* "metrics after step 100:  cases 40  dice 0.871 (Anterior 0.880, Posterior 0.862)  iou 0.772":

@@ -10,8 +10,10 @@
 /* What a run leaves; --force removes these and nothing else. */
 static const char *const left_files[] = {"config.yaml", "manifest.json", "log.jsonl",
                                          "metrics.csv", "steps.csv",     "cluster.json",
-                                         NULL};
-static const char *const left_folders[] = {"model", "checkpoint", NULL};
+                                         "timing.json", "report.html",   NULL};
+static const char *const left_folders[] = {"model", "checkpoint", "overlays", "events", NULL};
+static const char *const left_in_folders[] = {
+    "*.safetensors", "model.json", "*.png", "overlays.json", "events.out.tfevents.*", NULL};
 
 char *run_folder_path(const char *asked, const char *config)
 {
@@ -35,8 +37,7 @@ gboolean run_folder_used(const char *folder)
     return FALSE;
 }
 
-/* Weights and model.json of a folder that a run makes, then the folder, if nothing else is
- * there. */
+/* What a run puts into one of its folders, then the folder, if nothing else is there. */
 static void folder_remove(const char *path)
 {
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
@@ -47,8 +48,11 @@ static void folder_remove(const char *path)
     while ((name = g_dir_read_name(dir))) {
         g_autofree char *file = g_build_filename(path, name, NULL);
 
-        if (g_str_has_suffix(name, ".safetensors") || g_str_equal(name, "model.json"))
-            g_unlink(file);
+        for (const char *const *pattern = left_in_folders; *pattern; pattern++)
+            if (g_pattern_match_simple(*pattern, name)) {
+                g_unlink(file);
+                break;
+            }
     }
     g_rmdir(path);
 }

@@ -161,7 +161,10 @@ LoomPool *loom_context_pool(const LoomContext *ctx)
 LoomFlow loom_context_run_graph(LoomContext *ctx, const char *graph, GError **error)
 {
     LoomRun *run = ctx->run;
+    LoomClock *clock = &ctx->hop->lane->head->times[0].clock; /* what calls it has no workers */
+
     const LoomFlow flow = loom_graph_execute(run, g_hash_table_lookup(run->by_graph, graph));
+    loom_clock_turn(clock, clock->now);
 
     if (flow != LOOM_FLOW_FAIL)
         return flow;
@@ -189,6 +192,16 @@ gint64 loom_context_count(const LoomContext *ctx)
 
     return hop->graph == ctx->run->main && hop->below_step ? loom_context_step(ctx)
                                                            : ctx->index + 1;
+}
+
+void loom_context_expect(LoomContext *ctx, gint64 packets)
+{
+    loom_moves_expect(ctx->run, ctx->hop->graph, packets);
+}
+
+void loom_context_part(LoomContext *ctx, gint64 part, gint64 parts)
+{
+    loom_moves_part(ctx->run, ctx->hop->graph, part, parts);
 }
 
 void loom_context_record(LoomContext *ctx, const char *kind, const LoomField *fields,

@@ -12,6 +12,7 @@ static LoomFlow source_loop(LoomWorker *worker, gboolean *ended, GError **error)
     LoomHop *hop = worker->lane->head;
     LoomInstance *instance = loom_hop_instance(worker, hop);
 
+    loom_clock_turn(loom_worker_clock(worker), &hop->times[worker->number].own);
     for (gint64 index = hop->first;; index++) {
         LoomContext ctx = {worker->run, NULL, hop, index, 0, FALSE};
         g_autoptr(LoomPacket) packet = NULL;
@@ -21,6 +22,7 @@ static LoomFlow source_loop(LoomWorker *worker, gboolean *ended, GError **error)
             return LOOM_FLOW_STOP;
         if (!loom_hop_wants(worker->run, hop, index))
             continue;
+        loom_spent_count(&hop->times[worker->number].own);
         LoomFlow flow = hop->stage->produce(instance->self, &packet, &ctx, &cause);
         flow = loom_flow_check(&ctx, instance, flow, "produce", NULL, cause, error);
         *ended = flow == LOOM_FLOW_STOP;
@@ -41,7 +43,9 @@ static LoomFlow source_loop(LoomWorker *worker, gboolean *ended, GError **error)
 static LoomFlow arrival_loop(LoomWorker *worker, gboolean *ended, GError **error)
 {
     LoomHop *hop = worker->lane->head;
+    LoomTimes *times = &hop->times[worker->number];
 
+    loom_clock_turn(&times->clock, &times->take);
     for (gint64 index = hop->first;; index++) {
         LoomPacket *packet = NULL;
 
@@ -53,6 +57,7 @@ static LoomFlow arrival_loop(LoomWorker *worker, gboolean *ended, GError **error
         *ended = flow == LOOM_FLOW_STOP && !loom_run_ending(worker->run);
         if (flow != LOOM_FLOW_OK)
             return flow;
+        loom_spent_count(&times->take);
         loom_packet_set_index(packet, index);
         hop->last = index;
         flow = loom_hop_deliver(worker, hop, packet, error);
@@ -68,15 +73,16 @@ static LoomFlow held_push(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, 
     g_autoptr(LoomPacket) mine = packet;
 
     if (hop->lane == worker->lane)
-        return loom_ranks_send(worker->run, hop, mine, error);
-    return loom_queue_push(hop->lane->queue, g_steal_pointer(&mine)) ? LOOM_FLOW_OK
-                                                                     : LOOM_FLOW_STOP;
+        return loom_worker_send(worker, hop, mine, error);
+    return loom_worker_push(worker, hop, g_steal_pointer(&mine));
 }
 
 /* Waits until all results of earlier packets have left, then hands over those of this one. */
 static LoomFlow turn_push(LoomWorker *worker, gint64 ticket, GError **error)
 {
     LoomLane *lane = worker->lane;
+    LoomTimes *times = &lane->head->times[worker->number];
+    LoomSpent *before = loom_clock_turn(&times->clock, &times->turn);
     LoomFlow flow = LOOM_FLOW_OK;
 
     pthread_mutex_lock(&lane->lock);
@@ -84,6 +90,7 @@ static LoomFlow turn_push(LoomWorker *worker, gint64 ticket, GError **error)
         pthread_cond_wait(&lane->turned, &lane->lock);
     const gboolean broken = lane->broken;
     pthread_mutex_unlock(&lane->lock);
+    loom_clock_turn(&times->clock, before);
 
     for (guint i = 0; i < worker->held->len; i += 2) {
         if (broken || flow != LOOM_FLOW_OK)
@@ -102,7 +109,9 @@ static LoomFlow turn_push(LoomWorker *worker, gint64 ticket, GError **error)
 static LoomFlow queue_loop(LoomWorker *worker, gboolean *ended, GError **error)
 {
     LoomLane *lane = worker->lane;
+    LoomTimes *times = &lane->head->times[worker->number];
 
+    loom_clock_turn(&times->clock, &times->take);
     for (;;) {
         LoomPacket *packet = NULL;
         gint64 ticket = 0;
@@ -132,6 +141,7 @@ static gboolean lane_flush(LoomWorker *worker, GError **error)
 
         if (!hop->stage->flush || hop->stopped || !hop->here)
             continue;
+        loom_clock_turn(loom_worker_clock(worker), &hop->times[worker->number].own);
         const LoomFlow flow =
             hop->stage->flush(loom_hop_instance(worker, hop)->self, &ctx, &cause);
         if (loom_flow_check(&ctx, loom_hop_instance(worker, hop), flow, "flush", NULL, cause,
@@ -201,6 +211,7 @@ static gpointer lane_thread(gpointer data)
                           : lane->head->arrives ? arrival_loop(worker, &ended, &error)
                                                 : source_loop(worker, &ended, &error);
 
+    loom_clock_turn(loom_worker_clock(worker), NULL);
     if (flow == LOOM_FLOW_FAIL)
         loom_run_fail(worker->run, error);
     if (lane->queue && !ended)
@@ -215,6 +226,7 @@ static gpointer lane_thread(gpointer data)
         lane_close(worker);
     }
     g_clear_pointer(&worker->held, g_ptr_array_unref);
+    loom_clock_turn(loom_worker_clock(worker), NULL);
     return NULL;
 }
 
@@ -288,10 +300,15 @@ LoomFlow loom_graph_execute(LoomRun *run, LoomGraph *graph)
     lanes_reset(graph);
     if (loom_run_stopping(run) || loom_run_halted(run))
         return LOOM_FLOW_STOP;
+    loom_times_begin(graph);
     if (!hops_start(run, graph, &error))
         loom_run_fail(run, error);
-    else
+    else {
+        loom_moves_begin(run, graph);
         lanes_run(run, graph);
+    }
+    loom_times_end(graph);
+    loom_times_write(run);
     return loom_run_failed(run)                             ? LOOM_FLOW_FAIL
            : loom_run_stopping(run) || loom_run_halted(run) ? LOOM_FLOW_STOP
                                                             : LOOM_FLOW_OK;

@@ -19,6 +19,7 @@ static void hop_free(gpointer data)
     for (guint i = 0; hop->instances && hop->instances[i]; i++)
         loom_instance_free(hop->instances[i]);
     g_free(hop->instances);
+    g_free(hop->times);
     g_ptr_array_unref(hop->children);
     if (hop->streams)
         g_array_unref(hop->streams);
@@ -252,6 +253,20 @@ static void hops_sort(LoomGraph *graph)
     memcpy(graph->hops->pdata, sorted->pdata, sorted->len * sizeof *sorted->pdata);
 }
 
+/* The stage that counts; without one, the last that a packet comes to. */
+static void moves_mark(LoomGraph *graph)
+{
+    for (guint i = 0; i < graph->hops->len; i++) {
+        LoomHop *hop = graph->hops->pdata[i];
+        const gboolean counts = hop->stage->flags & LOOM_STAGE_STEP;
+
+        if (hop->here && (counts || !hop->children->len))
+            graph->moves = hop;
+        if (hop->here && counts)
+            return;
+    }
+}
+
 /* The way from the source to the stage that counts. */
 static void way_mark(LoomGraph *graph)
 {
@@ -290,6 +305,7 @@ static gboolean graph_build(LoomGraph *graph, const LoomScope *scope, const Loom
         if ((hop->here || hop->arrives) && !lane_join(graph, hop, error))
             return FALSE;
     }
+    moves_mark(graph);
     return TRUE;
 }
 
@@ -311,6 +327,9 @@ gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **erro
         LoomHop *hop = graph->hops->pdata[i];
 
         hop->instances = g_new0(LoomInstance *, loom_hop_copies(hop) + 1);
+        hop->n_times =
+            MAX(loom_hop_copies(hop), hop->parent ? loom_hop_copies(hop->parent) : 0);
+        hop->times = g_new0(LoomTimes, hop->n_times);
         for (guint w = 0; w < loom_hop_copies(hop); w++) {
             hop->instances[w] = loom_instance_new(LOOM_KIND_STAGE, hop->id, hop->node,
                                                   stage_keys, scope, error);

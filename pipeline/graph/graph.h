@@ -3,11 +3,12 @@
 #pragma once
 
 #include "plugin/instance.h"
+#include "moves.h"
 #include "queue.h"
+#include "times.h"
 
 #include "core/lock.h"
 
-typedef struct _LoomGraph LoomGraph;
 typedef struct _LoomLane LoomLane;
 typedef struct _LoomHop LoomHop;
 typedef struct _LoomPlace LoomPlace; /* place.h */
@@ -37,6 +38,8 @@ struct _LoomHop {
     gint64 first;          /* packets below this number do not leave: done before */
     gint64 last;           /* runs: number of the last packet it was given, -1: none */
     gboolean stopped;      /* runs: wants no more packets */
+    LoomTimes *times;      /* runs: one a worker, of this lane or of the one above */
+    guint n_times;
 };
 
 /* A thread, or `workers` of them, and the stages it calls. */
@@ -59,6 +62,11 @@ struct _LoomGraph {
     const LoomNode *node;
     GPtrArray *hops;  /* LoomHop *, owned, each after its parent */
     GPtrArray *lanes; /* LoomLane *, owned */
+    LoomHop *moves;   /* whose packets show people that it goes on; NULL: none runs here */
+    /* What changes while it runs: */
+    LoomSpent ran;   /* all its runs */
+    gint64 began_ns; /* atomic: of the run in hand; 0: none */
+    LoomMove move;   /* guarded by the run's `recording` */
 };
 
 /* Names -> stages, edges, lanes; no instance is made yet.  @place: which of its stages run in

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 struct _LoomJournal {
     LoomLock lock; /* guards the rest */
@@ -97,6 +98,7 @@ gboolean loom_journal_open(LoomJournal *journal, gint64 keep_until, GError **err
     if (!journal->file)
         return loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be written: %s", journal->path,
                          g_strerror(errno));
+    flock(fileno(journal->file), LOCK_EX | LOCK_NB); /* shows others that a run goes on */
     return kept_write(journal, keep_until, error);
 }
 

@@ -71,10 +71,38 @@ gboolean loom_slots_check(const LoomSlot *slots, const LoomPacket *packet, GErro
 
 /* ---- one packet down the lane ------------------------------------------------------- */
 
+LoomClock *loom_worker_clock(const LoomWorker *worker)
+{
+    return &worker->lane->head->times[worker->number].clock;
+}
+
+LoomFlow loom_worker_push(LoomWorker *worker, LoomHop *child, LoomPacket *packet)
+{
+    LoomSpent *room = &child->times[worker->number].room;
+    LoomSpent *before = loom_clock_turn(loom_worker_clock(worker), room);
+    const gboolean pushed = loom_queue_push(child->lane->queue, packet);
+
+    loom_clock_turn(loom_worker_clock(worker), before);
+    loom_spent_count(room);
+    return pushed ? LOOM_FLOW_OK : LOOM_FLOW_STOP;
+}
+
+LoomFlow loom_worker_send(LoomWorker *worker, LoomHop *hop, const LoomPacket *packet,
+                          GError **error)
+{
+    LoomSpent *sent = &hop->times[worker->number].sent;
+    LoomSpent *before = loom_clock_turn(loom_worker_clock(worker), sent);
+    const LoomFlow flow = loom_ranks_send(worker->run, hop, packet, error);
+
+    loom_clock_turn(loom_worker_clock(worker), before);
+    loom_spent_count(sent);
+    return flow;
+}
+
 static LoomFlow hand_over(LoomWorker *worker, LoomHop *child, LoomPacket *packet)
 {
     if (!worker->held)
-        return loom_queue_push(child->lane->queue, packet) ? LOOM_FLOW_OK : LOOM_FLOW_STOP;
+        return loom_worker_push(worker, child, packet);
     g_ptr_array_add(worker->held, child);
     g_ptr_array_add(worker->held, packet);
     return LOOM_FLOW_OK;
@@ -85,7 +113,7 @@ static LoomFlow send_away(LoomWorker *worker, LoomHop *hop, const LoomPacket *pa
                           GError **error)
 {
     if (!worker->held)
-        return loom_ranks_send(worker->run, hop, packet, error);
+        return loom_worker_send(worker, hop, packet, error);
     g_ptr_array_add(worker->held, hop);
     g_ptr_array_add(worker->held, loom_packet_fork(packet));
     return LOOM_FLOW_OK;
@@ -170,6 +198,8 @@ static LoomFlow hop_map(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GE
         return loom_hop_blame(instance, loom_packet_id(packet), cause, error);
     if ((hop->stage->flags & LOOM_STAGE_STEP) && hop->graph == run->main)
         __atomic_store_n(&run->step, loom_share_step(&run->share, index) + 1, __ATOMIC_RELEASE);
+    if (hop == hop->graph->moves)
+        loom_moves_done(run, hop->graph, index);
 
     const LoomFlow flow = loom_hop_deliver(worker, hop, g_steal_pointer(&mine), error);
     if (flow != LOOM_FLOW_OK || !(hop->stage->flags & LOOM_STAGE_STEP))
@@ -213,11 +243,17 @@ static LoomFlow hop_process(LoomWorker *worker, LoomHop *hop, LoomPacket *packet
 
 LoomFlow loom_hop_run(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GError **error)
 {
+    LoomSpent *own = &hop->times[worker->number].own;
+    LoomSpent *before = loom_clock_turn(loom_worker_clock(worker), own);
+
     loom_ranks_progress(worker->run);
     if (worker->lane->workers == 1) /* workers keep no state, so they have no last packet */
         hop->last = loom_packet_index(packet);
-    return hop->stage->map ? hop_map(worker, hop, packet, error)
-                           : hop_process(worker, hop, packet, error);
+    loom_spent_count(own);
+    const LoomFlow flow = hop->stage->map ? hop_map(worker, hop, packet, error)
+                                          : hop_process(worker, hop, packet, error);
+    loom_clock_turn(loom_worker_clock(worker), before);
+    return flow;
 }
 
 LoomFlow loom_context_push(LoomContext *ctx, LoomPacket *packet, GError **error)

@@ -3,6 +3,7 @@
 
 #include "config/yaml.h"
 #include "cluster/rendezvous.h"
+#include "graph/moves.h"
 #include "plugin/registry.h"
 
 #include <loom/context.h>
@@ -16,7 +17,9 @@ typedef struct {
     /* Called for each record, from the lane that made it, one at a time; may be NULL. */
     void (*record)(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
                    gpointer data);
-    gpointer data;
+    /* Called when a graph moves on, one at a time and not beside `record`; may be NULL. */
+    void (*moves)(const LoomMove *move, gpointer data);
+    gpointer data; /* of both */
 } LoomRunOptions;
 
 typedef enum {
@@ -25,8 +28,6 @@ typedef enum {
     LOOM_RUN_STOPPED, /* it was asked to */
     LOOM_RUN_CUT_OFF, /* the other ranks go on without this one: nothing was saved here */
 } LoomRunEnd;
-
-typedef struct _LoomRun LoomRun;
 
 /* Checks the config and opens everything: backend, data, models, stages of all graphs.
  * @config: (transfer none), must outlive the run.  NULL with the reason; LOOM_ERROR_CONFIG,

@@ -85,6 +85,13 @@ LoomFlow loom_hop_run(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GErr
 LoomFlow loom_hop_deliver(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GError **error);
 /* Does this process, or one that gets packets from it, need packet @index as it leaves @hop? */
 gboolean loom_hop_wants(const LoomRun *run, const LoomHop *hop, gint64 index);
+/* What the thread of a worker is doing. */
+LoomClock *loom_worker_clock(const LoomWorker *worker);
+/* Hands a packet (transfer full) to the queue that @child begins. */
+LoomFlow loom_worker_push(LoomWorker *worker, LoomHop *child, LoomPacket *packet);
+/* Hands a packet to the processes that run the stages below @hop. */
+LoomFlow loom_worker_send(LoomWorker *worker, LoomHop *hop, const LoomPacket *packet,
+                          GError **error);
 /* Calls `finish` of every stage that runs here. */
 gboolean loom_graph_finish(LoomRun *run, LoomGraph *graph, GError **error);
 

@@ -215,6 +215,14 @@ static guint place_of(NiftiLoad *load, gint64 index)
     return (guint)load->order[index % load->n_cases];
 }
 
+static gboolean nifti_load_start(gpointer self, LoomContext *ctx, G_GNUC_UNUSED GError **error)
+{
+    const NiftiLoad *load = self;
+
+    loom_context_expect(ctx, MAX(load->n_packets, 0));
+    return TRUE;
+}
+
 static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomContext *ctx,
                                    GError **error)
 {
@@ -278,6 +286,7 @@ static const LoomStage nifti_load = {
         .params = nifti_load_params, .open = nifti_load_open, .close = nifti_load_close),
     .writes = nifti_load_writes,
     .produce = nifti_load_produce,
+    .start = nifti_load_start,
     .plan = nifti_load_plan,
 };
 LOOM_MODULE("stage_nifti_load", "0.1", &nifti_load.base);

@@ -287,6 +287,7 @@ static LoomFlow sliding_window_process(gpointer self, LoomPacket *packet, LoomCo
             return LOOM_FLOW_STOP;
         if (!sweep_forward(&sweep, i, n_windows, input, error))
             return LOOM_FLOW_FAIL;
+        loom_context_part(ctx, MIN(i + stage->batch, n_windows), n_windows);
     }
     if (!decide_until(&sweep, sweep.padded[0], error))
         return LOOM_FLOW_FAIL;

@@ -112,6 +112,10 @@ typedef struct {
 } LoomField;
 LOOM_EXPORT void loom_context_record(LoomContext *ctx, const char *kind,
                                      const LoomField *fields, guint n_fields);
+/* For people who wait.  `start` of a source: how many packets it will make, 0: not known.  In a
+ * call: so much of the packet in hand is done. */
+LOOM_EXPORT void loom_context_expect(LoomContext *ctx, gint64 packets);
+LOOM_EXPORT void loom_context_part(LoomContext *ctx, gint64 part, gint64 parts);
 /* The latest record of a kind, as a JSON object; NULL: none yet.  (transfer full) */
 LOOM_EXPORT char *loom_context_latest(const LoomContext *ctx, const char *kind);
 /* Steps done so far, those of a run it resumes included.  In a stage below the one that steps,
