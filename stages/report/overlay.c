@@ -1,0 +1,218 @@
+/* overlay - pictures of predictions over their images: of each validation the cases that went
+ * worst and best, as overlays/CASE.png in the folder of the run, and overlays.json beside them:
+ *   {"step", "classes": [name], "cases": [{"case", "dice", "voxels", "counts": [of each class],
+ *    "file", "plane", "slice"}]}
+ * with every case in the order of the data set, and a file for those that were drawn.  A case
+ * counts by the mean Dice of its classes; one without any class is as good as a perfect one.
+ * Pictures of the validation before are removed.  Of several ranks each draws its own share,
+ * and the one that writes keeps the worst and best of all. */
+#include "overlay_cases.h"
+#include "overlay_draw.h"
+
+#define MOST_CASES 64
+
+typedef enum { MOST_FOREGROUND, MOST_ERRORS } Most;
+
+typedef struct {
+    gint64 cases;
+    int most;
+    const LoomDataset *dataset; /* NULL: none */
+    char *folder;               /* of the pictures; NULL: only checking */
+    gint64 classes;             /* 0: not known */
+    OverlayCases shown;
+} Overlay;
+
+static const char *const overlay_most[] = {"foreground", "errors", NULL};
+
+static const LoomParam overlay_params[] = {
+    LOOM_INT(Overlay, cases, "8", 1, MOST_CASES, NULL,
+             "pictures to keep: the worst half and the best half"),
+    LOOM_ENUM(Overlay, most, "foreground", overlay_most, "what the slice shown has most of"),
+    {0},
+};
+
+static const LoomSlot overlay_reads[] = {
+    {"image", LOOM_F32, "CDHW", 0, "its first channel is the background"},
+    {"prediction", LOOM_U8, "DHW", 0, "predicted class of each voxel"},
+    {"label", LOOM_U8, "DHW", 0, "true class of each voxel"},
+    {0},
+};
+
+static gboolean overlay_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError **error)
+{
+    Overlay *overlay = self;
+
+    overlay->dataset = loom_host_dataset(host);
+    overlay->classes = overlay->dataset ? overlay->dataset->n_labels : 0;
+    if (loom_host_folder(host))
+        overlay->folder = g_build_filename(loom_host_folder(host), "overlays", NULL);
+    overlay_cases_init(&overlay->shown, (guint)overlay->cases);
+    return TRUE;
+}
+
+static void overlay_close(gpointer self)
+{
+    Overlay *overlay = self;
+
+    overlay_cases_clear(&overlay->shown);
+    g_free(overlay->folder);
+}
+
+static gboolean overlay_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
+{
+    Overlay *overlay = self;
+
+    overlay->classes = MAX(overlay->classes, plan->classes);
+    return TRUE;
+}
+
+static gboolean overlay_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx,
+                              G_GNUC_UNUSED GError **error)
+{
+    Overlay *overlay = self;
+
+    overlay_cases_reset(&overlay->shown);
+    return TRUE;
+}
+
+/* ---- one case ----------------------------------------------------------------------- */
+
+/* Fills in the counts and the mean Dice of the classes that are there. */
+static void shown_measure(OverlayShown *shown, const LoomTensor *truth,
+                          const LoomTensor *prediction, GString *score)
+{
+    const guint8 *t = loom_tensor_u8(truth), *p = loom_tensor_u8(prediction);
+    gint64 predicted[256] = {0}, both[256] = {0};
+    double sum = 0;
+    guint n = 0;
+
+    for (gint64 v = 0; v < loom_tensor_count(truth); v++) {
+        shown->counts[t[v]]++;
+        predicted[p[v]]++;
+        both[t[v]] += t[v] == p[v];
+    }
+    g_string_assign(score, "Dice");
+    for (guint k = 1; k < 256; k++)
+        if (shown->counts[k] + predicted[k]) {
+            const double dice =
+                2.0 * (double)both[k] / (double)(shown->counts[k] + predicted[k]);
+
+            sum += dice;
+            n++;
+            if (n <= 8)
+                g_string_append_printf(score, " %.3f", dice);
+        }
+    shown->dice = n ? sum / n : 1;
+    if (!n)
+        g_string_assign(score, "no class in truth or prediction");
+}
+
+static gboolean shown_draw(const Overlay *overlay, OverlayShown *shown,
+                           const LoomPacket *packet, const char *score, GError **error)
+{
+    const LoomDataset *dataset = overlay->dataset;
+    OverlayPlane plane;
+    const OverlayCase it = {
+        .id = shown->id,
+        .score = score,
+        .image = loom_tensor_f32(loom_packet_get(packet, "image")),
+        .truth = loom_tensor_u8(loom_packet_get(packet, "label")),
+        .prediction = loom_tensor_u8(loom_packet_get(packet, "prediction")),
+        .plane = &plane,
+        .classes = overlay->classes,
+        .names = dataset && dataset->label_names && overlay->classes <= dataset->n_labels
+                     ? (const char *const *)dataset->label_names
+                     : NULL,
+    };
+
+    overlay_plane_find(&plane, loom_packet_geometry(packet));
+    overlay_plane_choose(&plane, it.truth, it.prediction, overlay->most == MOST_ERRORS);
+    shown->plane = g_strdup(plane.name);
+    shown->slice = plane.index + 1;
+    shown->png = overlay_draw(&it, error);
+    return shown->png != NULL;
+}
+
+static gboolean grid_check(const LoomPacket *packet, GError **error)
+{
+    const LoomGeometry *geometry = loom_packet_geometry(packet);
+    const gint64 *shape = loom_tensor_shape(loom_packet_get(packet, "label"));
+
+    if (!geometry)
+        return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
+    for (guint i = 0; i < 3; i++)
+        if (shape[i] != geometry->size[2 - i])
+            return loom_fail(error, LOOM_ERROR_SHAPE,
+                             "its file has %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
+                             "x%" G_GINT64_FORMAT
+                             " voxels, want whole cases as they are stored",
+                             geometry->size[2], geometry->size[1], geometry->size[0]);
+    return TRUE;
+}
+
+static gboolean overlay_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomContext *ctx,
+                            GError **error)
+{
+    Overlay *overlay = self;
+    g_autoptr(GString) score = g_string_new(NULL);
+
+    if (!overlay->folder)
+        return TRUE;
+    if (!grid_check(packet, error))
+        return FALSE;
+    OverlayShown *shown = g_new0(OverlayShown, 1);
+    shown->number = loom_packet_index(packet);
+    shown->id = g_strdup(loom_packet_id(packet) ? loom_packet_id(packet) : "");
+    shown_measure(shown, loom_packet_get(packet, "label"),
+                  loom_packet_get(packet, "prediction"), score);
+    if (!overlay_cases_add(&overlay->shown, shown))
+        return TRUE;
+    return shown_draw(overlay, shown, packet, score->str, error);
+}
+
+/* ---- all cases together ------------------------------------------------------------- */
+
+/* As the data set calls the classes, else their numbers; (transfer full). */
+static char **class_names(const Overlay *overlay)
+{
+    const LoomDataset *dataset = overlay->dataset;
+    char **names = g_new0(char *, (gsize)overlay->classes + 1);
+
+    for (gint64 k = 0; k < overlay->classes; k++)
+        names[k] = dataset && k < dataset->n_labels ? g_strdup(dataset->label_names[k])
+                                                    : g_strdup_printf("%" G_GINT64_FORMAT, k);
+    return names;
+}
+
+static LoomFlow overlay_flush(gpointer self, LoomContext *ctx, GError **error)
+{
+    Overlay *overlay = self;
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+
+    if (!overlay->folder)
+        return LOOM_FLOW_OK;
+    g_autoptr(GBytes) mine = overlay_cases_pack(&overlay->shown);
+    const LoomFlow flow = loom_context_gather(ctx, mine, all, error);
+    if (flow != LOOM_FLOW_OK)
+        return flow;
+    if (!overlay_cases_unite(&overlay->shown, all, error))
+        return LOOM_FLOW_FAIL;
+    if (!loom_context_writes(ctx))
+        return LOOM_FLOW_OK;
+    g_auto(GStrv) names = class_names(overlay);
+    return overlay_cases_write(&overlay->shown, overlay->folder, loom_context_step(ctx),
+                               (const char *const *)names, error)
+               ? LOOM_FLOW_OK
+               : LOOM_FLOW_FAIL;
+}
+
+static const LoomStage overlay = {
+    .base = LOOM_STAGE(Overlay, "overlay", "Draw predictions and their errors over the images",
+                       .params = overlay_params, .open = overlay_open, .close = overlay_close),
+    .reads = overlay_reads,
+    .map = overlay_map,
+    .start = overlay_start,
+    .flush = overlay_flush,
+    .plan = overlay_plan,
+};
+LOOM_MODULE("stage_overlay", "0.1", &overlay.base);

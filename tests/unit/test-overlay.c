@@ -1,0 +1,310 @@
+/* Pictures of predictions: which slice, which way up, which cases, which files. */
+#include "loom_test.h"
+
+#include "../stages/report/overlay_draw.h"
+
+#include <cairo.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#define PANEL_LEFT 338 /* of the second panel of a row, pixels */
+#define PANEL_TOP 44   /* of the first row */
+#define PANEL 320
+
+static OverlayPlane plane_of(const char *axes, double i, double j, double k)
+{
+    const gint64 size[3] = {4, 5, 6};
+    const double mm[3] = {i, j, k};
+    LoomGeometry geometry;
+    OverlayPlane plane;
+
+    loom_geometry_plain(&geometry, size, mm);
+    memcpy(geometry.axes, axes, 4);
+    overlay_plane_find(&plane, &geometry);
+    return plane;
+}
+
+static void assert_ends(const OverlayPlane *plane, const char *name, const char *ends)
+{
+    const char found[] = {plane->left_end, plane->right_end, plane->top_end, plane->bottom_end,
+                          0};
+
+    g_assert_cmpstr(plane->name, ==, name);
+    g_assert_cmpstr(found, ==, ends);
+}
+
+/* ---- planes ------------------------------------------------------------------------- */
+
+static void test_turned(void)
+{
+    OverlayPlane ras = plane_of("RAS", 1, 1, 1), lps = plane_of("LPS", 1, 1, 1);
+
+    assert_ends(&ras, "axial", "RLAP");
+    assert_ends(&lps, "axial", "RLAP");
+    g_assert_true(ras.turn_right && ras.turn_down); /* i grows to R, which is on the left */
+    g_assert_false(lps.turn_right || lps.turn_down);
+    g_assert_cmpint(ras.n, ==, 6);
+    /* the screen's upper left corner is the patient's front right: i = 3, j = 4 of k = 2 */
+    ras.index = lps.index = 2;
+    g_assert_cmpint(overlay_plane_at(&ras, 0, 0), ==, (2 * 5 + 4) * 4 + 3);
+    g_assert_cmpint(overlay_plane_at(&lps, 0, 0), ==, (2 * 5 + 0) * 4 + 0);
+    g_assert_cmpint(overlay_plane_at(&ras, 1, 0), ==, (2 * 5 + 4) * 4 + 2);
+}
+
+/* Across the largest voxel edge, whichever axis of the file it is. */
+static void test_finest(void)
+{
+    const OverlayPlane coronal = plane_of("RAS", 1, 4, 1), sagittal = plane_of("RAS", 3, 1, 1);
+    const OverlayPlane swapped = plane_of("SRA", 1, 1, 1); /* i is the long way up */
+
+    assert_ends(&coronal, "coronal", "RLSI");
+    g_assert_cmpint(coronal.n, ==, 5);
+    g_assert_cmpfloat(coronal.mm_right, ==, 1);
+    assert_ends(&sagittal, "sagittal", "APSI");
+    g_assert_cmpint(sagittal.n, ==, 4);
+    assert_ends(&swapped, "axial", "RLAP");
+    g_assert_cmpint(swapped.n, ==, 4);
+}
+
+static void test_unknown(void)
+{
+    LoomGeometry geometry;
+    OverlayPlane plane;
+
+    loom_geometry_plain(&geometry, (const gint64[]){4, 5, 6}, (const double[]){1, 1, 1});
+    geometry.qform_code = geometry.sform_code = 0; /* nobody said where the patient lies */
+    overlay_plane_find(&plane, &geometry);
+    assert_ends(&plane, "", "");
+    g_assert_cmpint(plane.n, ==, 6);
+    g_assert_cmpint(overlay_plane_at(&plane, 1, 0), ==, 1);
+}
+
+/* Class 1 fills slice 1 and lies in slice 3 as well; class 2 is one voxel of slice 4. */
+static void test_choose(void)
+{
+    guint8 truth[4 * 5 * 6] = {0}, prediction[4 * 5 * 6] = {0};
+    OverlayPlane plane = plane_of("LPS", 1, 1, 1);
+
+    memset(truth + 20, 1, 20);
+    memset(truth + 60, 1, 15);
+    overlay_plane_choose(&plane, truth, prediction, FALSE);
+    g_assert_cmpint(plane.index, ==, 1);
+    truth[80] = 2; /* all of a class is more than 20 / 35 of another */
+    overlay_plane_choose(&plane, truth, prediction, FALSE);
+    g_assert_cmpint(plane.index, ==, 4);
+    memset(prediction + 20, 1, 20);
+    overlay_plane_choose(&plane, truth, prediction, TRUE); /* 15 of slice 3 are missed */
+    g_assert_cmpint(plane.index, ==, 3);
+    overlay_plane_choose(&plane, prediction, prediction, TRUE); /* no error: foreground */
+    g_assert_cmpint(plane.index, ==, 1);
+    memset(truth, 0, sizeof truth);
+    overlay_plane_choose(&plane, truth, prediction, FALSE); /* none in the truth */
+    g_assert_cmpint(plane.index, ==, 1);
+    overlay_plane_choose(&plane, truth, truth, FALSE);
+    g_assert_cmpint(plane.index, ==, 3); /* nothing at all: the middle */
+}
+
+static void test_region(void)
+{
+    static guint8 truth[100 * 80], nothing[100 * 80];
+    OverlayPlane plane = {.normal = 0,
+                          .right = 2,
+                          .down = 1,
+                          .n = 1,
+                          .n_right = 100,
+                          .n_down = 80,
+                          .mm_right = 1,
+                          .mm_down = 2,
+                          .name = ""};
+    OverlayRegion region;
+
+    overlay_plane_region(&plane, nothing, nothing, &region);
+    g_assert_cmpint(region.width, ==, 100);
+    g_assert_cmpint(region.height, ==, 80);
+    for (guint y = 40; y < 50; y++)
+        memset(truth + y * 100 + 30, 1, 10); /* 10 mm by 20 mm, around (35, 45) */
+    overlay_plane_region(&plane, truth, nothing, &region);
+    g_assert_cmpint(region.width, ==, 32); /* 20 mm and 30 % on each side: 32 mm */
+    g_assert_cmpint(region.height, ==, 16);
+    g_assert_cmpint(region.x, ==, 35 - 16);
+    g_assert_cmpint(region.y, ==, 45 - 8);
+    truth[0] = truth[79 * 100 + 99] = 1; /* corner to corner */
+    overlay_plane_region(&plane, nothing, truth, &region);
+    g_assert_cmpint(region.width, ==, 100);
+    g_assert_cmpint(region.height, ==, 80);
+}
+
+/* ---- the stage ---------------------------------------------------------------------- */
+
+static LoomDataset *dataset_new(void)
+{
+    LoomDataset *dataset = g_new0(LoomDataset, 1);
+
+    dataset->name = g_strdup("test");
+    dataset->label_names = g_strsplit("background|Tumour", "|", -1);
+    dataset->n_labels = 2;
+    return dataset;
+}
+
+/* 8 x 8 x 2 voxels, (i, j, k), of 1 x 2 x 2 mm; of 4 true ones in a row @right are found, and
+ * @extra others are predicted. */
+static LoomPacket *case_new(const char *id, guint right, guint extra)
+{
+    const gint64 shape[4] = {1, 2, 8, 8};
+    LoomPacket *packet = loom_packet_new();
+    LoomTensor *image = loom_tensor_new(LOOM_F32, "CDHW", shape, NULL);
+    LoomTensor *truth = loom_tensor_new(LOOM_U8, "DHW", shape + 1, NULL);
+    LoomTensor *prediction = loom_tensor_new(LOOM_U8, "DHW", shape + 1, NULL);
+    LoomGeometry geometry;
+
+    loom_geometry_plain(&geometry, (const gint64[]){8, 8, 2}, (const double[]){1, 2, 2});
+    for (guint v = 0; v < 128; v++)
+        loom_tensor_f32_mut(image)[v] = v % 8 < 4 ? 0 : 1;
+    memset(loom_tensor_u8_mut(truth) + 64, 1, 4);
+    memset(loom_tensor_u8_mut(prediction) + 64, 1, right);
+    memset(loom_tensor_u8_mut(prediction) + 80, 1, extra);
+    loom_packet_set_id(packet, id);
+    loom_packet_set_geometry(packet, &geometry);
+    loom_packet_set(packet, "image", image);
+    loom_packet_set(packet, "label", truth);
+    loom_packet_set(packet, "prediction", prediction);
+    return packet;
+}
+
+static LoomTestStage *stage_new(const char *folder, const char *yaml)
+{
+    const LoomTestSetup setup = {.folder = folder, .dataset = dataset_new()};
+
+    return loom_test_stage(yaml, &setup, NULL);
+}
+
+static JsonArray *cases_of(const char *folder, JsonParser *parser)
+{
+    g_autofree char *path = g_build_filename(folder, "overlays", "overlays.json", NULL);
+    g_autoptr(GError) error = NULL;
+
+    json_parser_load_from_file(parser, path, &error);
+    g_assert_no_error(error);
+    return json_object_get_array_member(json_node_get_object(json_parser_get_root(parser)),
+                                        "cases");
+}
+
+static gboolean drawn(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, "overlays", name, NULL);
+
+    return g_file_test(path, G_FILE_TEST_IS_REGULAR);
+}
+
+/* Dice 1/2, 1, 0, 6/7: of five cases the two worst and the best are drawn. */
+static void test_files(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autoptr(LoomTestStage) stage = stage_new(folder, "{use: overlay, cases: 3}");
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autofree char *pictures = g_build_filename(folder, "overlays", NULL);
+    g_autofree char *own = g_build_filename(pictures, "mine.png", NULL);
+
+    loom_test_start(stage, NULL);
+    loom_test_push(stage, case_new("half", 2, 2), 0, NULL);
+    loom_test_push(stage, case_new("a/b", 4, 0), 1, NULL);
+    loom_test_push(stage, case_new("none", 0, 3), 2, NULL);
+    loom_test_push(stage, case_new("most", 3, 0), 3, NULL);
+    loom_test_push(stage, case_new("more", 3, 1), 4, NULL);
+    loom_test_flush(stage, NULL);
+    g_assert_true(drawn(folder, "half.png") && drawn(folder, "a_b.png")
+                  && drawn(folder, "none.png"));
+    g_assert_cmpuint(loom_test_folder_count(pictures), ==, 3 + 1);
+    JsonArray *cases = cases_of(folder, parser);
+    g_assert_cmpuint(json_array_get_length(cases), ==, 5);
+    JsonObject *half = json_array_get_object_element(cases, 0);
+    g_assert_cmpstr(json_object_get_string_member(half, "file"), ==, "half.png");
+    loom_assert_near(json_object_get_double_member(half, "dice"), 0.5, 1e-12);
+    g_assert_cmpint(json_object_get_int_member(half, "voxels"), ==, 128);
+    g_assert_cmpint(json_array_get_int_element(json_object_get_array_member(half, "counts"), 1),
+                    ==, 4);
+    g_assert_cmpint(json_object_get_int_member(half, "slice"), ==, 2);
+    g_assert_false(json_object_has_member(json_array_get_object_element(cases, 3), "file"));
+
+    g_assert_true(g_file_set_contents(own, "", 0, NULL)); /* is nobody's to remove */
+    loom_test_start(stage, NULL);
+    loom_test_push(stage, case_new("most", 3, 0), 0, NULL);
+    loom_test_flush(stage, NULL);
+    g_assert_true(drawn(folder, "most.png") && drawn(folder, "mine.png"));
+    g_assert_cmpuint(loom_test_folder_count(pictures), ==, 2 + 1);
+    loom_test_folder_remove(folder);
+}
+
+static guint32 pixel(cairo_surface_t *surface, int x, int y)
+{
+    const guint8 *row =
+        cairo_image_surface_get_data(surface) + y * cairo_image_surface_get_stride(surface);
+
+    return ((const guint32 *)(const void *)row)[x] & 0xffffff;
+}
+
+/* 8 mm by 16 mm: the picture is half as wide as its panel, the rest is black. */
+static void test_aspect(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autoptr(LoomTestStage) stage = stage_new(folder, "{use: overlay}");
+    g_autofree char *path = g_build_filename(folder, "overlays", "one.png", NULL);
+
+    loom_test_start(stage, NULL);
+    loom_test_push(stage, case_new("one", 4, 0), 0, NULL);
+    loom_test_flush(stage, NULL);
+    cairo_surface_t *surface = cairo_image_surface_create_from_png(path);
+    g_assert_cmpint(cairo_surface_status(surface), ==, CAIRO_STATUS_SUCCESS);
+    const int middle = PANEL_TOP + PANEL / 2 + 40;
+    /* R is on the left, and i grows to R: the bright half lies left */
+    g_assert_cmphex(pixel(surface, PANEL_LEFT + PANEL / 4 - 20, middle), ==, 0);
+    g_assert_cmphex(pixel(surface, PANEL_LEFT + PANEL / 4 + 20, middle), ==, 0xffffff);
+    g_assert_cmphex(pixel(surface, PANEL_LEFT + 3 * PANEL / 4 - 20, middle), ==, 0);
+    /* j = 0 is at the back, so at the bottom; the true voxels are the dark half: i = 0 .. 3 */
+    const guint32 colour = pixel(surface, PANEL_LEFT + PANEL / 2 + 40, PANEL_TOP + PANEL - 30);
+    g_assert_cmpuint(colour >> 16, >, 60); /* orange on black: red above green above blue */
+    g_assert_cmpuint(colour >> 16, >, (colour >> 8) & 255);
+    g_assert_cmpuint((colour >> 8) & 255, >, colour & 255);
+    cairo_surface_destroy(surface);
+    loom_test_folder_remove(folder);
+}
+
+static void test_errors(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autoptr(LoomTestStage) stage = stage_new(folder, "{use: overlay}");
+    LoomPacket *packet = case_new("one", 4, 0), *other = case_new("two", 4, 0);
+    g_autoptr(GError) error = NULL;
+    LoomGeometry geometry = *loom_packet_geometry(packet);
+
+    geometry.size[0] = 9;
+    loom_packet_set_geometry(packet, &geometry);
+    loom_test_start(stage, NULL);
+    loom_assert_failed(loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE, "2x8x9 voxels, want whole cases as they are stored");
+    g_clear_error(&error);
+    loom_assert_failed(loom_test_stage("{use: overlay, most: slices}", NULL, &error), error,
+                       LOOM_ERROR, LOOM_ERROR_CONFIG, "foreground");
+
+    g_autoptr(LoomTestStage) checking = loom_test_stage("{use: overlay}", NULL, NULL);
+    loom_test_start(checking, NULL);
+    loom_test_push(checking, other, 0, NULL);
+    loom_test_flush(checking, NULL); /* without a folder there is nothing to write */
+    g_assert_false(g_file_test("overlays", G_FILE_TEST_EXISTS));
+    loom_test_folder_remove(folder);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/stages/overlay/turned", test_turned);
+    g_test_add_func("/stages/overlay/finest", test_finest);
+    g_test_add_func("/stages/overlay/unknown", test_unknown);
+    g_test_add_func("/stages/overlay/choose", test_choose);
+    g_test_add_func("/stages/overlay/region", test_region);
+    g_test_add_func("/stages/overlay/files", test_files);
+    g_test_add_func("/stages/overlay/aspect", test_aspect);
+    g_test_add_func("/stages/overlay/errors", test_errors);
+    return loom_test_run();
+}
