@@ -56,6 +56,11 @@ static char *row_range(const LoomParam *row)
         return g_strdup("path");
     case LOOM_PARAM_ENUM:
         return choices_join(row->choices);
+    case LOOM_PARAM_CHOICES: {
+        g_autofree char *each = choices_join(row->choices);
+
+        return g_strdup_printf("list, %s", each);
+    }
     case LOOM_PARAM_INTS:
     case LOOM_PARAM_FLOATS:
         return g_strdup_printf("list, %s", range);

@@ -86,6 +86,25 @@ static gboolean choice_fill(const LoomParam *row, int *member, const LoomNode *n
                           node->text, hint, all);
 }
 
+/* A scalar counts as a list of one. */
+static gboolean choices_fill(const LoomParam *row, LoomInts *member, const LoomNode *node,
+                             const char *what, GError **error)
+{
+    const gboolean list = node->type == LOOM_NODE_SEQUENCE;
+    const guint n = list ? node->items->len : 1;
+
+    member->v = g_new0(gint64, n + 1);
+    for (guint i = 0; i < n; i++) {
+        int choice = 0;
+
+        if (!choice_fill(row, &choice, list ? node->items->pdata[i] : node, what, error))
+            return FALSE;
+        member->v[i] = choice;
+    }
+    member->n = n;
+    return TRUE;
+}
+
 /* A scalar counts as a sequence of one; a sequence in a sequence is flattened. */
 static gboolean numbers_fill(const LoomParam *row, GArray *numbers, const LoomNode *node,
                              const char *what, GError **error)
@@ -193,6 +212,8 @@ static gboolean value_fill(const LoomParam *row, gpointer member, const LoomNode
         return path_fill(member, node, what, error);
     case LOOM_PARAM_ENUM:
         return choice_fill(row, member, node, what, error);
+    case LOOM_PARAM_CHOICES:
+        return choices_fill(row, member, node, what, error);
     case LOOM_PARAM_INTS:
     case LOOM_PARAM_FLOATS:
         return sequence_fill(row, member, node, what, error);
@@ -239,7 +260,8 @@ gboolean loom_param_default_check(const LoomParam *row, GError **error)
         LoomFloats floats;
     } value = {0};
 
-    if (!row->def || loom_param_nests(row) || row->type >= LOOM_PARAM_MODEL)
+    if (!row->def || loom_param_nests(row) || row->type == LOOM_PARAM_MODEL
+        || row->type == LOOM_PARAM_GRAPH)
         return TRUE;
     node = default_node(row, error);
     const gboolean good = node && value_fill(row, &value, node, row->name, NULL, error);
@@ -337,7 +359,7 @@ void loom_params_clear(const LoomParam *rows, gpointer self)
         } else if (row->type == LOOM_PARAM_STRING || row->type == LOOM_PARAM_PATH
                    || row->type == LOOM_PARAM_GRAPH) {
             g_clear_pointer((char **)member, g_free);
-        } else if (row->type == LOOM_PARAM_INTS) {
+        } else if (row->type == LOOM_PARAM_INTS || row->type == LOOM_PARAM_CHOICES) {
             g_free(((LoomInts *)member)->v);
             *(LoomInts *)member = (LoomInts){NULL, 0};
         } else if (row->type == LOOM_PARAM_FLOATS) {

@@ -62,6 +62,7 @@ typedef enum {
     LOOM_PARAM_PLUGINS,  /* LoomInstances, a sequence of such */
     LOOM_PARAM_MODEL,    /* LoomInstance *, an id under "models:" */
     LOOM_PARAM_GRAPH,    /* char *, an id under "graphs:" */
+    LOOM_PARAM_CHOICES,  /* LoomInts, indices into choices: a list of what an ENUM may be */
 } LoomParamType;
 
 typedef struct _LoomPlugin LoomPlugin;
@@ -128,6 +129,10 @@ typedef struct {
 #define LOOM_ENUM(T, m, def, choices, help)                                                    \
     {                                                                                          \
 #m, LOOM_PARAM_ENUM, LOOM_MEMBER(T, m, int), def, 0, 0, choices, NULL, help            \
+    }
+#define LOOM_CHOICES(T, m, def, choices, help)                                                 \
+    {                                                                                          \
+#m, LOOM_PARAM_CHOICES, LOOM_MEMBER(T, m, LoomInts), def, 0, 0, choices, NULL, help    \
     }
 #define LOOM_INTS(T, m, def, min, max, unit, help)                                             \
     {                                                                                          \
