@@ -8,6 +8,9 @@
 /* Pure stages that have required parameters.  One that is missing here fails the test. */
 static const char *const recipes[] = {
     "{use: crop, size: [3, 9, 4], per_volume: 3}",
+    "{use: normalise, schemes: [zscore]}",
+    "{use: orient, axes: SPL}",
+    "{use: resample, spacing: [0.7, 1.6, 0.5]}",
 };
 
 static gboolean named(const char *name)
@@ -126,15 +129,20 @@ static LoomTensor *tensor_for(const LoomSlot *slot)
                : loom_test_random(slot->axes, shape, strlen(slot->axes), 2, -1, 1);
 }
 
-/* All that a stage reads. */
+/* All that a stage reads, on a grid of 1 mm. */
 static LoomPacket *packet_for(const LoomStage *stage)
 {
+    static const double mm[3] = {1, 1, 1};
     LoomPacket *packet = loom_packet_new();
+    LoomGeometry geometry;
 
     for (const LoomSlot *slot = stage->reads; slot && slot->name; slot++)
         if (slot->axes)
             loom_packet_set(packet, slot->name, tensor_for(slot));
     loom_packet_set_id(packet, "case");
+    loom_geometry_plain(&geometry, (const gint64[]){size_of('W'), size_of('H'), size_of('D')},
+                        mm);
+    loom_packet_set_geometry(packet, &geometry);
     return packet;
 }
 

@@ -1,4 +1,4 @@
-/* window and zscore against cases worked out by hand. */
+/* window, zscore and normalise against cases worked out by hand. */
 #include "loom_test.h"
 
 #include <math.h>
@@ -105,6 +105,108 @@ static void test_zscore_not_finite(void)
     }
 }
 
+/* ---- normalise ---------------------------------------------------------------------- */
+
+/* Three schemes beside each other: -79..304 clipped, mean 101, deviation 76.9 (the numbers of
+ * KiTS); 1 2 3 6 has mean 3 and deviation sqrt(3.5); 10..30 to 0..1; the last is left alone. */
+static void test_normalise(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: normalise, schemes: [ct, zscore, rescale, none],"
+                        " clip: [[-79, 304], [0, 0], [0, 0], [0, 0]], mean: [101, 0, 0, 0],"
+                        " std: [76.9, 0, 0, 0]}",
+                        NULL, NULL);
+    const double expected[] = {-180 / 76.9,
+                               0,
+                               203 / 76.9,
+                               -101 / 76.9,
+                               -1.0690449676,
+                               -0.5345224838,
+                               0,
+                               1.6035674514,
+                               0,
+                               0.5,
+                               1,
+                               0.25,
+                               5,
+                               -6,
+                               7,
+                               0};
+    const float *y = through(stage, loom_test_f32("CDHW", SHAPE(4, 1, 1, 4),
+                                                  F32(-1000, 101, 3000, 0, 1, 2, 3, 6, 10, 20,
+                                                      30, 15, 5, -6, 7, 0)));
+
+    assert_all(y, expected, 16, 1e-6);
+}
+
+/* One scheme for all channels; inside: where any channel is not 0, so that the second channel
+ * has 0 2 4 (mean 2, deviation sqrt(8/3)) and the first 3 3 3. */
+static void test_normalise_masked(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: normalise, schemes: zscore, mask: true}", NULL, NULL);
+    const double expected[] = {0, 0, 0, 0, -1.2247448714, 0, 1.2247448714, 0};
+
+    assert_all(
+        through(stage, loom_test_f32("CDHW", SHAPE(2, 1, 1, 4), F32(3, 3, 3, 0, 0, 2, 4, 0))),
+        expected, 8, 1e-6);
+}
+
+static void test_normalise_constant(void)
+{
+    static const char *const schemes[] = {"zscore", "rescale"};
+    const double zeros[3] = {0};
+
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *yaml =
+            g_strdup_printf("{use: normalise, schemes: [%s], mask: true}", schemes[i]);
+        g_autoptr(LoomTestStage) stage = loom_test_stage(yaml, NULL, NULL);
+
+        assert_all(
+            through(stage, loom_test_f32("CDHW", SHAPE(1, 1, 1, 3), F32(0.1f, 0.1f, 0.1f))),
+            zeros, 3, 0);
+        assert_all(through(stage, loom_test_f32("CDHW", SHAPE(1, 1, 1, 3), F32(0, 0, 0))),
+                   zeros, 3, 0);
+    }
+}
+
+static void test_normalise_refused(void)
+{
+    static const struct {
+        const char *yaml, *message;
+    } wrong[] = {
+        {"{use: normalise}", "needs the key 'schemes'"},
+        {"{use: normalise, schemes: []}", "schemes is empty"},
+        {"{use: normalise, schemes: [ct, zcsore]}", "unknown choice 'zcsore', did you mean"},
+        {"{use: normalise, schemes: {ct: 1}}", "found a mapping, want"},
+        {"{use: normalise, schemes: [ct]}", "clip has 0 numbers, want 2: a pair for each"},
+        {"{use: normalise, schemes: [ct, none], clip: [[0, 1], [0, 1]], mean: [1], std: [1, "
+         "1]}",
+         "mean has 1 numbers, want 2: one for each"},
+        {"{use: normalise, schemes: [ct], clip: [5, 5], mean: [1], std: [1]}",
+         "clip: low (5) must be below high (5)"},
+    };
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: normalise, schemes: [zscore, none]}", NULL, NULL);
+    g_autoptr(GError) error = NULL;
+    LoomPacket *packet = loom_packet_new();
+
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        loom_assert_failed(loom_test_stage(wrong[i].yaml, NULL, &error), error, LOOM_ERROR,
+                           LOOM_ERROR_CONFIG, wrong[i].message);
+        g_clear_error(&error);
+    }
+    loom_packet_set(packet, "image", loom_test_f32("CDHW", SHAPE(1, 1, 1, 1), F32(1)));
+    loom_assert_failed(loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE, "2 schemes for 1 channels");
+    g_clear_error(&error);
+    packet = loom_packet_new();
+    loom_packet_set(packet, "image",
+                    loom_test_f32("CDHW", SHAPE(2, 1, 1, 2), F32(1, 2, 3, INFINITY)));
+    loom_assert_failed(loom_test_push(stage, packet, 1, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_NUMERIC, "channel 1 of 'image' has voxels that are not");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -115,5 +217,9 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/zscore/constant", test_zscore_constant);
     g_test_add_func("/stages/zscore/masked", test_zscore_masked);
     g_test_add_func("/stages/zscore/not-finite", test_zscore_not_finite);
+    g_test_add_func("/stages/normalise/values", test_normalise);
+    g_test_add_func("/stages/normalise/masked", test_normalise_masked);
+    g_test_add_func("/stages/normalise/constant", test_normalise_constant);
+    g_test_add_func("/stages/normalise/refused", test_normalise_refused);
     return loom_test_run();
 }

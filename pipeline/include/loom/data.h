@@ -70,6 +70,15 @@ LOOM_EXPORT gboolean loom_volume_write(const char *path, const LoomTensor *volum
 LOOM_EXPORT gboolean loom_geometry_check(const LoomGeometry *a, const char *a_name,
                                          const LoomGeometry *b, const char *b_name,
                                          double tolerance, GError **error);
+/* loom_geometry_regrid - the geometry of the same voxels, or of others in the same space, after
+ * axes were swapped, turned, cut or resampled
+ * All in file order i, j, k: axis i of the new grid runs along axis @axis[i] of the old one,
+ * its voxels are @step[i] old ones long (below 0: the other way), and its first lies at
+ * @start[i] there, in old voxels.  Affine, spacing, axes and the header's forms all say the new
+ * place; a volume without any form gets an sform. */
+LOOM_EXPORT void loom_geometry_regrid(LoomGeometry *geometry, const gint64 size[3],
+                                      const guint axis[3], const double step[3],
+                                      const double start[3]);
 /* A plain RAS+ geometry with its origin at 0: phantoms and tests.  Sizes and mm in i, j, k. */
 LOOM_EXPORT void loom_geometry_plain(LoomGeometry *geometry, const gint64 size[3],
                                      const double spacing_mm[3]);
