@@ -1,6 +1,7 @@
 /* loss - how wrong the logits are, and in which direction: any loss plugin at every resolution,
  *   L = sum_k w_k L(logits_k, label[::s, ::s, ::s]) / sum_k w_k,  w_k = 1, 1/2, 1/4, ...
- * where s is the ratio of the grids.
+ * where s is the ratio of the grids; w of the coarsest is 0 where it shall not count, as in
+ * nnU-Net: 8/15, 4/15, 2/15, 1/15, 0.
  * Source: Isensee et al. 2021 (nnU-Net), deep supervision. */
 #include "class_gradient.h"
 #include "outputs.h"
@@ -11,6 +12,7 @@
 typedef struct {
     LoomInstance *loss;
     gint64 ignore;
+    gboolean coarsest;
     const LoomDataset *dataset; /* the run's; NULL: none */
 } Loss;
 
@@ -18,6 +20,8 @@ static const LoomParam loss_params[] = {
     LOOM_USE(Loss, loss, NULL, "loss", "the loss to train with"),
     LOOM_INT(Loss, ignore, "-1", -1, 255, NULL,
              "label of the voxels that count nowhere, often 255 or the last; -1: none"),
+    LOOM_BOOL(Loss, coarsest, "true",
+              "of several resolutions the coarsest counts as well; nnU-Net: false"),
     {0},
 };
 
@@ -126,6 +130,12 @@ static LoomTensor *stride_label(const LoomTensor *label, const LoomTensor *logit
     return strided;
 }
 
+/* Of the k-th of @n resolutions, before they are made to sum to 1. */
+static double weight_of(const Loss *loss, guint k, guint n)
+{
+    return k > 0 && k == n - 1 && !loss->coarsest ? 0 : ldexp(1, -(int)k);
+}
+
 /* Adds weight * loss to @value.  Returns: (transfer full): weight * d loss / d logits. */
 static LoomTensor *eval_level(const Loss *loss, const LoomTensor *logits,
                               const LoomTensor *label, double weight, double *value,
@@ -135,8 +145,8 @@ static LoomTensor *eval_level(const Loss *loss, const LoomTensor *logits,
     double one = 0;
     float *g;
 
-    if (!dlogits)
-        return NULL;
+    if (!dlogits || weight <= 0)
+        return g_steal_pointer(&dlogits); /* it arrives zeroed */
     if (loom_tensor_count_from(logits, 'D') != loom_tensor_count_from(label, 'D')
         && !(strided = stride_label(label, logits, error)))
         return NULL;
@@ -165,11 +175,13 @@ static gboolean loss_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomCo
         || !ignore_label(loss, label, &marked, error))
         return FALSE;
     label = marked ? marked : label;
-    for (; n < LOOM_MODEL_MAX_OUTPUTS && loom_packet_get(packet, in[n]); n++)
-        total += ldexp(1, -(int)n);
+    while (n < LOOM_MODEL_MAX_OUTPUTS && loom_packet_get(packet, in[n]))
+        n++;
+    for (guint k = 0; k < n; k++)
+        total += weight_of(loss, k, n);
     for (guint k = 0; k < n; k++) {
         LoomTensor *dlogits = eval_level(loss, loom_packet_get(packet, in[k]), label,
-                                         ldexp(1, -(int)k) / total, &value, error);
+                                         weight_of(loss, k, n) / total, &value, error);
         if (!dlogits)
             return FALSE;
         loom_packet_set(packet, out[k], dlogits);

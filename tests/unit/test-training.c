@@ -22,12 +22,11 @@ static LoomPacket *packet_of(LoomTensor *logits, LoomTensor *label)
     return packet;
 }
 
-/* Three levels with strides 2,2,2 and 1,2,2: weights 4/7, 2/7, 1/7; every second voxel's label,
- * then every fourth's along H and W. */
-static void test_deep_supervision(void)
+/* Three levels with strides 2,2,2 and 1,2,2; every second voxel's label, then every fourth's
+ * along H and W.  @shares: of the levels, weights that sum to 1. */
+static void supervised(const char *yaml, const double shares[3])
 {
-    g_autoptr(LoomTestStage) stage =
-        loom_test_stage("{use: loss, loss: {use: cross_entropy}}", NULL, NULL);
+    g_autoptr(LoomTestStage) stage = loom_test_stage(yaml, NULL, NULL);
     g_autoptr(LoomInstance) entropy =
         loom_test_instance(LOOM_KIND_LOSS, "{use: cross_entropy}", NULL, NULL);
     static const gint64 edges[3][3] = {{4, 8, 8}, {2, 4, 4}, {2, 2, 2}};
@@ -59,7 +58,7 @@ static void test_deep_supervision(void)
         gradients[k] = loom_tensor_new_like(loom_packet_get(packet, in[k]), NULL);
         g_assert_true(loom_loss_eval(entropy, loom_packet_get(packet, in[k]), strided, &one,
                                      gradients[k], NULL));
-        want += one * (k == 0 ? 4 : k == 1 ? 2 : 1) / 7.0;
+        want += one * shares[k];
     }
     loom_tensor_unref(label);
     g_assert_cmpint(loom_test_push(stage, packet, 0, NULL), ==, LOOM_FLOW_OK);
@@ -67,12 +66,51 @@ static void test_deep_supervision(void)
     loom_assert_near(loom_tensor_scalar(loom_packet_get(result, "loss")), want, 1e-12);
     for (guint k = 0; k < 3; k++) {
         const LoomTensor *found = loom_packet_get(result, out[k]);
-        const double share = (k == 0 ? 4 : k == 1 ? 2 : 1) / 7.0;
 
         for (gint64 i = 0; i < loom_tensor_count(found); i++) /* one rounding of float32 */
             loom_assert_near((double)loom_tensor_f32(found)[i],
-                             share * (double)loom_tensor_f32(gradients[k])[i], 1e-8);
+                             shares[k] * (double)loom_tensor_f32(gradients[k])[i], 1e-8);
         loom_tensor_unref(gradients[k]);
+    }
+}
+
+static void test_deep_supervision(void)
+{
+    static const double all[] = {4 / 7.0, 2 / 7.0, 1 / 7.0};
+    static const double nnunet[] = {2 / 3.0, 1 / 3.0, 0}; /* the coarsest does not count */
+
+    supervised("{use: loss, loss: {use: cross_entropy}}", all);
+    supervised("{use: loss, loss: {use: cross_entropy}, coarsest: false}", nnunet);
+}
+
+/* nnU-Net's five heads: 8/15, 4/15, 2/15, 1/15 and 0.  With one label and equal logits each
+ * voxel of each level has the same gradient but for the level's weight and its voxels. */
+static void test_nnunet_weights(void)
+{
+    static const char *const in[] = {"logits", "logits_1", "logits_2", "logits_3", "logits_4"};
+    static const char *const out[] = {"dlogits", "dlogits_1", "dlogits_2", "dlogits_3",
+                                      "dlogits_4"};
+    static const double weights[] = {8 / 15.0, 4 / 15.0, 2 / 15.0, 1 / 15.0, 0};
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: loss, loss: {use: cross_entropy}, coarsest: false}", NULL, NULL);
+    LoomPacket *packet =
+        packet_of(loom_tensor_new(LOOM_F32, "NCDHW", (const gint64[]){1, 2, 16, 16, 16}, NULL),
+                  loom_tensor_new(LOOM_U8, "NDHW", (const gint64[]){1, 16, 16, 16}, NULL));
+
+    for (guint k = 1; k < 5; k++) {
+        const gint64 e = 16 >> k, shape[5] = {1, 2, e, e, e};
+
+        loom_packet_set(packet, in[k], loom_tensor_new(LOOM_F32, "NCDHW", shape, NULL));
+    }
+    g_assert_cmpint(loom_test_push(stage, packet, 0, NULL), ==, LOOM_FLOW_OK);
+    packet = loom_test_out(stage)->pdata[0];
+    for (guint k = 0; k < 5; k++) {
+        const LoomTensor *found = loom_packet_get(packet, out[k]);
+        const double voxels = (double)loom_tensor_count_from(found, 'D');
+
+        /* softmax of equal logits is 1/2: d/dz of the true class is -1/2 over all voxels;
+         * float32 has 24 bits */
+        loom_assert_near((double)loom_tensor_f32(found)[0] * voxels, -weights[k] / 2, 1e-7);
     }
 }
 
@@ -377,6 +415,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_assert_true(loom_registry_add(loom_test_registry(), &module, "test-training", NULL));
     g_test_add_func("/training/deep-supervision", test_deep_supervision);
+    g_test_add_func("/training/nnunet-weights", test_nnunet_weights);
     g_test_add_func("/training/loss-refusals", test_loss_refusals);
     g_test_add_func("/training/ignored", test_ignored);
     g_test_add_func("/training/ignored-unnamed", test_ignored_unnamed);
