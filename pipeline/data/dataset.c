@@ -14,6 +14,11 @@
 #define DATASET_NAMED 10 /* missing files that a message names */
 #define DATASET_HINT "want dataset.json, imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz"
 
+static const char *const data_nan[] = {"error", "zero", "mask", NULL};
+static const char *const data_prefer[] = {"neither", "sform", "qform", NULL};
+static const char *const data_axes[] = {"none", "LAS", "RAS", "LPS", "RPS",
+                                        "LAI",  "RAI", "LPI", "RPI", NULL};
+
 const LoomParam loom_data_params[] = {
     LOOM_PATH(LoomDataOptions, dataset, "", "folder with dataset.json, imagesTr and labelsTr"),
     LOOM_INT(LoomDataOptions, folds, "5", 1, 1000, NULL,
@@ -23,6 +28,19 @@ const LoomParam loom_data_params[] = {
              "seed of the split, so that the run's seed moves no case"),
     LOOM_PATH(LoomDataOptions, train, "", "list of case ids, one a line, instead of folds"),
     LOOM_PATH(LoomDataOptions, validate, "", "the same for validation; without it: the others"),
+    LOOM_STRING(LoomDataOptions, patient_key, "",
+                "regular expression: its group in a case id is the patient"),
+    LOOM_ENUM(LoomDataOptions, nan_policy, "error", data_nan,
+              "voxels that are NaN or infinite; mask: 0, and counted in no loss"),
+    LOOM_ENUM(LoomDataOptions, prefer, "neither", data_prefer,
+              "what counts where sform and qform disagree; neither: refused"),
+    LOOM_ENUM(LoomDataOptions, assume_orientation, "none", data_axes,
+              "axes of files with neither sform nor qform; none: refused"),
+    LOOM_FLOAT(LoomDataOptions, shear, "0.01", 0, 1, NULL,
+               "largest cosine between two axes of a volume"),
+    LOOM_BOOL(LoomDataOptions, allow_analyze, "false", "read Analyze 7.5 as well"),
+    LOOM_BOOL(LoomDataOptions, allow_2d, "false", "take 2-D images as one slice"),
+    LOOM_BOOL(LoomDataOptions, strict, "false", "warnings about a file are refusals"),
     {0},
 };
 
@@ -286,6 +304,19 @@ static gboolean folder_read(LoomDataset *dataset, GError **error)
     return FALSE;
 }
 
+static LoomVolumePolicy policy_of(const LoomDataOptions *options)
+{
+    static const int nan[] = {LOOM_NAN_REFUSE, LOOM_NAN_ZERO, LOOM_NAN_MASK};
+
+    return (LoomVolumePolicy){.nan = nan[options->nan_policy],
+                              .prefer = options->prefer,
+                              .orientation = options->assume_orientation,
+                              .shear = options->shear,
+                              .analyze = options->allow_analyze,
+                              .flat = options->allow_2d,
+                              .strict = options->strict};
+}
+
 LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error)
 {
     g_autoptr(LoomDataset) dataset = g_new0(LoomDataset, 1);
@@ -294,6 +325,7 @@ LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error)
         return loom_fail_null(error, LOOM_ERROR_CONFIG,
                               "'dataset' is not set: want a folder with dataset.json, imagesTr "
                               "and labelsTr");
+    dataset->policy = policy_of(options);
     dataset->folder = g_strdup(options->dataset);
     if (!folder_read(dataset, error) || !loom_split_make(dataset, options, error))
         return NULL;
@@ -354,6 +386,7 @@ LoomDataset *loom_dataset_from_files(char **paths, guint n_channels, GError **er
                               "%u image files, want %u for each case, one a channel", n,
                               n_channels);
     dataset->name = g_strdup("files");
+    dataset->policy = loom_volume_lenient;
     dataset->n_channels = n_channels;
     dataset->channel_names = g_new0(char *, n_channels + 1);
     for (guint c = 0; c < n_channels; c++)

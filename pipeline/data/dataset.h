@@ -10,6 +10,10 @@ typedef struct {
     gint64 folds, fold;     /* seeded k-fold split of imagesTr; folds 1: everything trains */
     gint64 split_seed;      /* of that split, so that the run's seed does not move cases */
     char *train, *validate; /* list files, one case id a line, instead of folds; NULL: none */
+    char *patient_key; /* regular expression: group 1 of an id is the patient; NULL: none */
+    int nan_policy, prefer, assume_orientation; /* of LoomVolumePolicy */
+    double shear;
+    gboolean allow_analyze, allow_2d, strict;
 } LoomDataOptions;
 extern const LoomParam loom_data_params[];
 

@@ -2,6 +2,7 @@
 #include <loom/data.h>
 
 #include <math.h>
+#include <string.h>
 
 /* Distance in mm between the places of voxel @ijk in both. */
 static double corner_mm(const LoomGeometry *a, const LoomGeometry *b, const double ijk[3])
@@ -18,19 +19,10 @@ static double corner_mm(const LoomGeometry *a, const LoomGeometry *b, const doub
     return sqrt(sum);
 }
 
-gboolean loom_geometry_check(const LoomGeometry *a, const char *a_name, const LoomGeometry *b,
-                             const char *b_name, double tolerance, GError **error)
+double loom_geometry_apart(const LoomGeometry *a, const LoomGeometry *b)
 {
-    const double edge = MIN(MIN(a->spacing_mm[0], a->spacing_mm[1]), a->spacing_mm[2]);
     double worst = 0;
 
-    if (a->size[0] != b->size[0] || a->size[1] != b->size[1] || a->size[2] != b->size[2])
-        return loom_fail(error, LOOM_ERROR_SHAPE,
-                         "'%s' has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-                         " x %" G_GINT64_FORMAT " voxels but '%s' has %" G_GINT64_FORMAT
-                         " x %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT,
-                         a_name, a->size[0], a->size[1], a->size[2], b_name, b->size[0],
-                         b->size[1], b->size[2]);
     for (guint corner = 0; corner < 8; corner++) { /* affine: the worst voxel is a corner */
         const double ijk[3] = {corner & 1 ? (double)(a->size[0] - 1) : 0,
                                corner & 2 ? (double)(a->size[1] - 1) : 0,
@@ -38,10 +30,35 @@ gboolean loom_geometry_check(const LoomGeometry *a, const char *a_name, const Lo
 
         worst = MAX(worst, corner_mm(a, b, ijk));
     }
+    return worst;
+}
+
+/* What it is that differs: the edges, the axes, or only the place. */
+static const char *difference_name(const LoomGeometry *a, const LoomGeometry *b)
+{
+    for (guint i = 0; i < 3; i++)
+        if (fabs(a->spacing_mm[i] - b->spacing_mm[i]) > 1e-3 * a->spacing_mm[i])
+            return "E-GRID-SPACING";
+    return strcmp(a->axes, b->axes) == 0 ? "E-GRID-PLACE" : "E-GRID-AXES";
+}
+
+gboolean loom_geometry_check(const LoomGeometry *a, const char *a_name, const LoomGeometry *b,
+                             const char *b_name, double tolerance, GError **error)
+{
+    const double edge = MIN(MIN(a->spacing_mm[0], a->spacing_mm[1]), a->spacing_mm[2]);
+    const double worst = loom_geometry_apart(a, b);
+
+    if (a->size[0] != b->size[0] || a->size[1] != b->size[1] || a->size[2] != b->size[2])
+        return loom_fail_as(error, "E-GRID-SIZE", LOOM_ERROR_SHAPE,
+                            "'%s' has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                            " x %" G_GINT64_FORMAT " voxels but '%s' has %" G_GINT64_FORMAT
+                            " x %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT,
+                            a_name, a->size[0], a->size[1], a->size[2], b_name, b->size[0],
+                            b->size[1], b->size[2]);
     if (worst <= tolerance * edge)
         return TRUE;
-    return loom_fail(
-        error, LOOM_ERROR_SHAPE,
+    return loom_fail_as(
+        error, difference_name(a, b), LOOM_ERROR_SHAPE,
         "'%s' (axes %s, %g x %g x %g mm, first voxel at %g, %g, %g) and '%s' (axes "
         "%s, %g x %g x %g mm, first voxel at %g, %g, %g) lie up to %g mm apart, "
         "want at most %g",

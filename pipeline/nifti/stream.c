@@ -48,8 +48,8 @@ static gboolean stream_look(LoomStream *stream, GError **error)
     if (fstat(stream->fd, &found) != 0)
         return loom_fail(error, LOOM_ERROR_IO, "%s", g_strerror(errno));
     if (!S_ISREG(found.st_mode))
-        return loom_fail(error, LOOM_ERROR_IO, "is %s, want a regular file",
-                         kind_name(found.st_mode));
+        return loom_fail_as(error, "E-FILE-KIND", LOOM_ERROR_IO, "is %s, want a regular file",
+                            kind_name(found.st_mode));
     stream->file_bytes = (guint64)found.st_size;
     if (pread(stream->fd, first, 2, 0) < 0)
         return loom_fail(error, LOOM_ERROR_IO, "%s", g_strerror(errno));
@@ -67,7 +67,7 @@ LoomStream *loom_stream_open(const char *path, GError **error)
     /* O_NONBLOCK: opening a FIFO that nobody writes must not hang; regular files ignore it */
     stream->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (stream->fd < 0)
-        return loom_fail_null(error, LOOM_ERROR_IO, "%s", g_strerror(errno));
+        return loom_fail_as_null(error, "E-FILE", LOOM_ERROR_IO, "%s", g_strerror(errno));
     if (!stream_look(stream, error))
         return NULL;
     return g_steal_pointer(&stream);
@@ -150,6 +150,13 @@ static gboolean gzip_begin(LoomStream *stream, GError **error)
     return TRUE;
 }
 
+/* What follows a member, CRC and size, does not fit its data; or the data are none. */
+static const char *gzip_name(const z_stream *z)
+{
+    return z->msg && g_str_has_prefix(z->msg, "incorrect data check") ? "E-GZ-CRC"
+                                                                      : "E-GZ-DATA";
+}
+
 static gboolean gzip_read(LoomStream *stream, gpointer to, gsize n, gsize *got, GError **error)
 {
     z_stream *z = &stream->z;
@@ -166,17 +173,18 @@ static gboolean gzip_read(LoomStream *stream, gpointer to, gsize n, gsize *got, 
         if (!gzip_fill(stream, 1, error))
             return FALSE;
         if (!z->avail_in)
-            return loom_fail(error, LOOM_ERROR_FORMAT,
-                             "the gzip data end at byte %" G_GUINT64_FORMAT
-                             ", before they are complete",
-                             stream->taken);
+            return loom_fail_as(error, "E-GZ-CUT", LOOM_ERROR_FORMAT,
+                                "the gzip data end at byte %" G_GUINT64_FORMAT
+                                ", before they are complete",
+                                stream->taken);
         const int result = inflate(z, Z_NO_FLUSH);
         if (result == Z_STREAM_END)
             stream->between = TRUE;
         else if (result != Z_OK)
-            return loom_fail(error, LOOM_ERROR_FORMAT,
-                             "the gzip data are damaged near byte %" G_GUINT64_FORMAT " (%s)",
-                             stream->taken - z->avail_in, z->msg ? z->msg : zError(result));
+            return loom_fail_as(error, gzip_name(z), LOOM_ERROR_FORMAT,
+                                "the gzip data are damaged near byte %" G_GUINT64_FORMAT
+                                " (%s)",
+                                stream->taken - z->avail_in, z->msg ? z->msg : zError(result));
     }
     *got = want - z->avail_out;
     return TRUE;
@@ -228,9 +236,9 @@ gboolean loom_stream_finish(LoomStream *stream, guint64 *rest, guint64 *after, G
             return FALSE;
         *rest += got;
         if (*rest > STREAM_REST)
-            return loom_fail(error, LOOM_ERROR_LIMIT,
-                             "more than %u MiB follow the voxels inside the gzip data",
-                             STREAM_REST >> 20);
+            return loom_fail_as(error, "E-GZ-BOMB", LOOM_ERROR_LIMIT,
+                                "more than %u MiB follow the voxels inside the gzip data",
+                                STREAM_REST >> 20);
     }
     *after = stream->after;
     return TRUE;

@@ -4,9 +4,8 @@
  * where it stopped. */
 #include <loom/loom.h>
 
+#include <math.h>
 #include <string.h>
-
-#define LOAD_TOLERANCE 1e-2 /* of a voxel's smallest edge: image and label on one grid */
 
 /* A case that was read; kept so that an epoch does not decompress it again. */
 typedef struct {
@@ -23,6 +22,7 @@ typedef struct {
     guint64 limit;
 
     const LoomDataset *dataset;
+    LoomVolumePolicy policy; /* of `data:`, with this stage's nan and limit */
     const char *id;
     guint64 seed;
     guint *cases; /* of the split */
@@ -47,7 +47,7 @@ static const LoomParam nifti_load_params[] = {
     LOOM_BYTES(NiftiLoad, cache, "4GiB", 0, 1e15,
                "decoded cases kept in memory up to this; 0: none"),
     LOOM_ENUM(NiftiLoad, nan, "refuse", load_nan,
-              "what to do with voxels that are NaN or infinite"),
+              "voxels that are NaN or infinite; refuse: unless data.nan_policy says else"),
     LOOM_BYTES(NiftiLoad, limit, "8GiB", 1, 1e15, "voxels of one volume, refused above"),
     {0},
 };
@@ -68,6 +68,10 @@ static gboolean nifti_load_open(gpointer self, LoomHost *host, GError **error)
     if (!load->dataset)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "the config has no 'data:', want data: {dataset: FOLDER}");
+    load->policy = load->dataset->policy;
+    load->policy.limit = load->limit;
+    if (load->nan)
+        load->policy.nan = LOOM_NAN_ZERO;
     load->id = loom_host_id(host);
     load->seed = loom_host_seed(host);
     load->cases = loom_dataset_split(load->dataset, (LoomSplit)load->split, &load->n_cases);
@@ -108,14 +112,14 @@ static void nifti_load_close(gpointer self)
 static LoomTensor *channel_read(const NiftiLoad *load, const char *path, LoomGeometry *geometry,
                                 GError **error)
 {
-    g_autoptr(LoomTensor) volume = loom_volume_read(
-        path, load->nan ? LOOM_NAN_ZERO : LOOM_NAN_REFUSE, load->limit, geometry, error);
+    g_autoptr(LoomTensor) volume = loom_volume_read_by(path, &load->policy, geometry, error);
 
     if (volume && loom_tensor_size(volume, 'C') != 1)
-        return loom_fail_null(error, LOOM_ERROR_SHAPE,
-                              "'%s': %" G_GINT64_FORMAT " volumes in one file, want one file a "
-                              "channel",
-                              path, loom_tensor_size(volume, 'C'));
+        return loom_fail_as_null(error, "E-NII-4D", LOOM_ERROR_SHAPE,
+                                 "'%s': %" G_GINT64_FORMAT
+                                 " volumes in one file, want one file a "
+                                 "channel",
+                                 path, loom_tensor_size(volume, 'C'));
     return g_steal_pointer(&volume);
 }
 
@@ -142,7 +146,7 @@ static LoomTensor *image_read(const NiftiLoad *load, const LoomCase *one,
 
         if (!next
             || !loom_geometry_check(geometry, one->images[0], &other, one->images[c],
-                                    LOAD_TOLERANCE, error))
+                                    LOOM_GRID_TOLERANCE, error))
             return NULL;
         memcpy(loom_tensor_f32_mut(image) + c * voxels, loom_tensor_f32(next),
                loom_tensor_bytes(next));
@@ -156,10 +160,10 @@ static gboolean label_read(const NiftiLoad *load, const LoomCase *one, Loaded *l
     const guint n_labels = load->dataset->n_labels;
     LoomGeometry grid;
 
-    loaded->label = loom_volume_read_labels(one->label, load->limit, &grid, error);
+    loaded->label = loom_volume_labels_by(one->label, &load->policy, &grid, error);
     if (!loaded->label
         || !loom_geometry_check(&loaded->geometry, one->images[0], &grid, one->label,
-                                LOAD_TOLERANCE, error))
+                                LOOM_GRID_TOLERANCE, error))
         return FALSE;
     const guint8 *label = loom_tensor_u8(loaded->label);
     const gint64 n = n_labels ? loom_tensor_count(loaded->label) : 0;
@@ -171,12 +175,32 @@ static gboolean label_read(const NiftiLoad *load, const LoomCase *one, Loaded *l
     return TRUE;
 }
 
+/* nan_policy: mask: what is not finite becomes 0, and counts in no loss. */
+static void nan_mask(Loaded *loaded)
+{
+    float *x = loom_tensor_f32_mut(loaded->image);
+    guint8 *label = loaded->label ? loom_tensor_u8_mut(loaded->label) : NULL;
+    const gint64 *shape = loom_tensor_shape(loaded->image);
+    const gint64 n = loom_tensor_count(loaded->image), volume = n / shape[0];
+
+    for (gint64 v = 0; v < n; v++) {
+        if (isfinite(x[v]))
+            continue;
+        x[v] = 0;
+        if (label)
+            label[v % volume] = LOOM_IGNORED;
+    }
+}
+
 static gboolean case_read(const NiftiLoad *load, const LoomCase *one, Loaded *loaded,
                           GError **error)
 {
     loaded->image = image_read(load, one, &loaded->geometry, error);
-    if (loaded->image && (!one->label || label_read(load, one, loaded, error)))
+    if (loaded->image && (!one->label || label_read(load, one, loaded, error))) {
+        if (load->policy.nan == LOOM_NAN_MASK)
+            nan_mask(loaded);
         return TRUE;
+    }
     g_prefix_error(error, "case '%s': ", one->id);
     return FALSE;
 }
@@ -268,7 +292,7 @@ static gboolean nifti_load_plan(gpointer self, LoomPlan *plan, GError **error)
         const LoomCase *one = &load->dataset->cases[load->cases[i]];
         LoomVolumeHeader header;
 
-        if (!loom_volume_read_header(one->images[0], &header, error)) {
+        if (!loom_volume_header_by(one->images[0], &load->policy, &header, error)) {
             g_prefix_error(error, "case '%s': ", one->id);
             return FALSE;
         }

@@ -394,7 +394,7 @@ static void test_absent_class(void)
 
     folder_make(TWO_CHANNELS, 2, 2);
     volume_replace("labelsTr/a00.nii", &right, value_background);
-    g_test_expect_message("loom-data", G_LOG_LEVEL_WARNING, "*a00.nii' has no foreground");
+    g_test_expect_message("loom-data", G_LOG_LEVEL_WARNING, "*a00.nii': no foreground*");
     g_autoptr(LoomDataset) dataset = folder_open(1, 0, 1, &error);
     g_assert_true(loom_dataset_check(dataset, pool, &error));
     g_test_assert_expected_messages();

@@ -54,7 +54,7 @@ static void test_two_forms(void)
     fields.qoffset[1] = 0.5;
     g_autoptr(GByteArray) bytes = nifti_file(&fields, value_index);
     g_autofree char *path = nifti_write(folder, "two-forms.nii", bytes);
-    g_test_expect_message("loom-nifti", G_LOG_LEVEL_INFO,
+    g_test_expect_message("loom-findings", G_LOG_LEVEL_INFO,
                           "*two-forms.nii': the sform is used*");
     g_assert_true(loom_volume_read_header(path, &header, NULL));
     g_test_assert_expected_messages();

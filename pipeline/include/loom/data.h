@@ -12,6 +12,32 @@ typedef struct {
     char *label;   /* NULL: none */
 } LoomCase;
 
+/* What was found wrong, or worth a word, while looking: problems by severity (core/findings.h).
+ * NULL wherever nobody looks. */
+typedef struct _LoomFindings LoomFindings;
+
+typedef enum {
+    LOOM_NAN_REFUSE,
+    LOOM_NAN_ZERO,
+    LOOM_NAN_KEEP,
+    LOOM_NAN_MASK, /* as KEEP: a loader sets them to 0 and their labels to LOOM_IGNORED */
+} LoomNanPolicy;
+
+/* What to believe where sform and qform disagree. */
+typedef enum { LOOM_PREFER_NEITHER, LOOM_PREFER_SFORM, LOOM_PREFER_QFORM } LoomPrefer;
+
+/* What a reader does where a file leaves a choice; `data:` of a config has these keys. */
+typedef struct {
+    int nan;          /* LoomNanPolicy */
+    int prefer;       /* LoomPrefer; NEITHER: a disagreement is refused */
+    int orientation;  /* of a file that has neither form: 0: refused; 1 LAS, 2 RAS, ... */
+    double shear;     /* largest cosine between two axes, 1: any */
+    gboolean analyze; /* Analyze 7.5 is read */
+    gboolean flat;    /* 2-D images are read */
+    gboolean strict;  /* warnings about a file are refusals */
+    guint64 limit;    /* bytes of one volume, as stored and as f32; 0: 8 GiB */
+} LoomVolumePolicy;
+
 typedef enum { LOOM_SPLIT_TRAIN, LOOM_SPLIT_VALIDATE, LOOM_SPLIT_ALL } LoomSplit;
 
 /* A data set: cases in the order of their ids, split once.  Immutable after it was made. */
@@ -20,11 +46,12 @@ typedef struct {
     char *name;   /* for people */
     LoomCase *cases;
     guint n_cases;
-    guint8 *in_train;     /* a case: 0 validates, 1 trains, 2 both (loose files) */
-    guint n_channels;     /* images a case */
-    char **channel_names; /* n_channels, ends with NULL */
-    char **label_names;   /* class 0, 1, ...: ends with NULL; NULL: no labels known */
-    guint n_labels;       /* 0: no labels known */
+    guint8 *in_train;        /* a case: 0 validates, 1 trains, 2 both (loose files) */
+    guint n_channels;        /* images a case */
+    char **channel_names;    /* n_channels, ends with NULL */
+    char **label_names;      /* class 0, 1, ...: ends with NULL; NULL: no labels known */
+    guint n_labels;          /* 0: no labels known */
+    LoomVolumePolicy policy; /* how its files are read */
 } LoomDataset;
 
 /* The cases of a split, as indices into @cases; (transfer full), g_free. */
@@ -32,7 +59,9 @@ LOOM_EXPORT guint *loom_dataset_split(const LoomDataset *dataset, LoomSplit spli
 
 /* ---- volumes ------------------------------------------------------------------------ */
 
-typedef enum { LOOM_NAN_REFUSE, LOOM_NAN_ZERO, LOOM_NAN_KEEP } LoomNanPolicy;
+/* The policy of those that ask for none: sform before qform, neither is LAS (as nibabel, FSL
+ * and SPM read it), any shear, 2-D too; NaN refused. */
+LOOM_EXPORT extern const LoomVolumePolicy loom_volume_lenient;
 
 /* A volume as it is stored. */
 typedef struct {
@@ -61,6 +90,13 @@ LOOM_EXPORT LoomTensor *loom_volume_read(const char *path, LoomNanPolicy nan, gu
  * and those above 255 are refused with the first voxel that has one. */
 LOOM_EXPORT LoomTensor *loom_volume_read_labels(const char *path, guint64 limit,
                                                 LoomGeometry *geometry, GError **error);
+/* The three with a policy, whose nan and limit count. */
+LOOM_EXPORT gboolean loom_volume_header_by(const char *path, const LoomVolumePolicy *policy,
+                                           LoomVolumeHeader *header, GError **error);
+LOOM_EXPORT LoomTensor *loom_volume_read_by(const char *path, const LoomVolumePolicy *policy,
+                                            LoomGeometry *geometry, GError **error);
+LOOM_EXPORT LoomTensor *loom_volume_labels_by(const char *path, const LoomVolumePolicy *policy,
+                                              LoomGeometry *geometry, GError **error);
 /* Writes a u8 (D,H,W) or f32 (D,H,W) / (C,D,H,W) tensor as .nii or .nii.gz on @geometry's grid,
  * through a temporary file beside it that is synced and renamed.  Not NULL: all. */
 LOOM_EXPORT gboolean loom_volume_write(const char *path, const LoomTensor *volume,
@@ -79,6 +115,10 @@ LOOM_EXPORT gboolean loom_geometry_check(const LoomGeometry *a, const char *a_na
 LOOM_EXPORT void loom_geometry_regrid(LoomGeometry *geometry, const gint64 size[3],
                                       const guint axis[3], const double step[3],
                                       const double start[3]);
+/* Grids of one case may lie this far apart: of the smallest voxel edge, at any corner. */
+#define LOOM_GRID_TOLERANCE 1e-3
+/* Distance in mm between the places of the voxel of @a's grid that is furthest off in @b's. */
+LOOM_EXPORT double loom_geometry_apart(const LoomGeometry *a, const LoomGeometry *b);
 /* A plain RAS+ geometry with its origin at 0: phantoms and tests.  Sizes and mm in i, j, k. */
 LOOM_EXPORT void loom_geometry_plain(LoomGeometry *geometry, const gint64 size[3],
                                      const double spacing_mm[3]);

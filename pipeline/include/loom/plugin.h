@@ -45,6 +45,14 @@ LOOM_EXPORT GQuark loom_error_quark(void);
 LOOM_EXPORT gboolean loom_fail(GError **error, LoomErrorCode code, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 #define loom_fail_null(...) (loom_fail(__VA_ARGS__), NULL)
+/* The same with the name by which lists of problems call it: "E-NII-SHORT", static. */
+LOOM_EXPORT gboolean loom_fail_as(GError **error, const char *name, LoomErrorCode code,
+                                  const char *format, ...) G_GNUC_PRINTF(4, 5);
+#define loom_fail_as_null(...) (loom_fail_as(__VA_ARGS__), NULL)
+/* That name; "E-FORMAT", "E-IO" ... where it has none. */
+LOOM_EXPORT const char *loom_error_name(const GError *error);
+/* Gives a name to an error that has none yet; @error may be NULL. */
+LOOM_EXPORT void loom_error_call(GError *error, const char *name);
 
 /* ---- parameters: one row is YAML key, check, default and documentation -------------- */
 
