@@ -1,15 +1,15 @@
 /* cmd_check - segloom check: every problem of config, data and plugins before any work. */
+#include "check_print.h"
 #include "command.h"
 #include "terminal.h"
 
-#include "graph/run.h"
+#include "core/lock.h"
 
-#include <json-glib/json-glib.h>
-
-static gboolean json_option;
+static gboolean json_option, strict_option;
 
 static const GOptionEntry options[] = {
     {"json", 0, 0, G_OPTION_ARG_NONE, &json_option, "One JSON object instead of text", NULL},
+    {"strict", 0, 0, G_OPTION_ARG_NONE, &strict_option, "Warnings count as errors", NULL},
     G_OPTION_ENTRY_NULL,
 };
 
@@ -17,12 +17,43 @@ static const CommandUsage usage = {
     .arguments = "CONFIG",
     .min = 1,
     .max = 1,
-    .summary = "Checks config, data and plugins as a run would, and changes nothing.\n"
-               "Shows the threads, what flows, the data set and the memory ahead.",
+    .summary =
+        "Finds every problem of config, data and plugins in one pass and changes\n"
+        "nothing: reads all keys, headers, labels and voxels.  Shows the threads, what\n"
+        "flows, the classes, memory and disk ahead.  Ends with 2 where there is an error.\n"
+        "\n"
+        "Each problem has a code: E-... an error, W-... a warning, N-... a note.\n"
+        "With --json, what could not be looked at being left out:\n"
+        "  {config, errors, warnings, notes, problems: [{severity, code, file, line,\n"
+        "  column, case, text}], dataset: {name, folder, cases, train, validate,\n"
+        "  channels, labels}, classes: [{label, name, train: {cases, voxels}, validate:\n"
+        "  {...}}], steps, ranks, model_bytes, packets_in_flight, disk:\n"
+        "  {checkpoint_bytes, prediction_bytes}, time: {step_seconds, load_seconds}}",
     .example = "segloom check configs/hippocampus.yaml --set data.dataset=DIR",
     .options = options,
     .flags = COMMAND_CONFIG | COMMAND_MODULES,
 };
+
+/* ---- warnings of engine and plugins -------------------------------------------------- */
+
+static LoomLock heard_lock = PTHREAD_MUTEX_INITIALIZER; /* guards heard */
+static LoomFindings *heard;
+
+static void log_hear(const char *domain, GLogLevelFlags level, const char *text,
+                     G_GNUC_UNUSED gpointer data)
+{
+    if (level & G_LOG_LEVEL_WARNING) {
+        LOOM_LOCKED(&heard_lock);
+        loom_finding_add(heard, g_strcmp0(domain, "loom-data") == 0 ? "W-DATA" : "W-LOG", NULL,
+                         NULL, "%s", text);
+    } else if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)) {
+        terminal_print("segloom: internal error: %s", text);
+    } else if (command_verbose()) {
+        terminal_print("segloom: %s", text);
+    }
+}
+
+/* ---- text ---------------------------------------------------------------------------- */
 
 static guint split_size(const LoomDataset *dataset, LoomSplit split)
 {
@@ -32,103 +63,120 @@ static guint split_size(const LoomDataset *dataset, LoomSplit split)
     return n;
 }
 
-static void text_print(const LoomRun *run)
+static void dataset_print(const LoomDataset *dataset)
 {
-    g_autofree char *table = loom_run_describe(run);
-    const LoomDataset *dataset = loom_run_dataset(run);
-    g_autofree char *bytes = command_bytes(loom_run_model_bytes(run));
+    g_autofree char *channels = g_strjoinv(", ", dataset->channel_names);
 
-    g_print("%s%s", table, g_str_has_suffix(table, "\n") ? "\n" : "\n\n");
-    if (dataset) {
-        g_autofree char *channels = g_strjoinv(", ", dataset->channel_names);
-
-        g_print("data      %s: %u cases, %u train, %u validate\n", dataset->name,
-                dataset->n_cases, split_size(dataset, LOOM_SPLIT_TRAIN),
-                split_size(dataset, LOOM_SPLIT_VALIDATE));
-        g_print("channels  %s\n", channels);
-        if (dataset->label_names) {
-            g_autofree char *labels = g_strjoinv(", ", dataset->label_names);
-            g_print("labels    %s\n", labels);
-        }
+    g_print("data      %s: %u cases, %u train, %u validate\n", dataset->name, dataset->n_cases,
+            split_size(dataset, LOOM_SPLIT_TRAIN), split_size(dataset, LOOM_SPLIT_VALIDATE));
+    g_print("channels  %s\n", channels);
+    if (dataset->label_names) {
+        g_autofree char *labels = g_strjoinv(", ", dataset->label_names);
+        g_print("labels    %s\n", labels);
     }
+}
+
+static void needs_print(const LoomRun *run)
+{
+    g_autofree char *bytes = command_bytes(loom_run_model_bytes(run));
+    guint64 checkpoints, predictions;
+
+    loom_run_disk(run, &checkpoints, &predictions);
+    g_autofree char *kept = command_bytes(checkpoints);
+    g_autofree char *masks = command_bytes(predictions);
     g_print("steps     %d\n", (int)loom_run_steps(run));
     if (loom_run_processes(run) > 1)
         g_print("ranks     at least %u, or one that does it all\n", loom_run_processes(run));
     g_print("memory    at most %s for kept cases, models and workspaces\n", bytes);
     if (loom_run_packets(run) > 0)
         g_print("packets   at most %u in flight\n", (guint)loom_run_packets(run));
-    g_print("no problem found\n");
+    g_print("disk      %s for checkpoints and model%s%s%s\n", kept, predictions ? ", " : "",
+            predictions ? masks : "", predictions ? " for masks before compression" : "");
 }
 
-static void words_add(JsonBuilder *builder, const char *name, char **words)
+static void count_append(GString *text, guint n, const char *what)
 {
-    json_builder_set_member_name(builder, name);
-    json_builder_begin_array(builder);
-    for (; words && *words; words++)
-        json_builder_add_string_value(builder, *words);
-    json_builder_end_array(builder);
+    if (n)
+        g_string_append_printf(text, "%s%u %s%s", text->len ? ", " : "", n, what,
+                               n == 1 ? "" : "s");
 }
 
-static void number_add(JsonBuilder *builder, const char *name, guint64 value)
+static void text_print(const LoomRun *run, const LoomFindings *findings)
 {
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, (gint64)value);
-}
+    const LoomDataset *dataset = run ? loom_run_dataset(run) : NULL;
+    g_autoptr(GString) sum = g_string_new(NULL);
 
-static void dataset_add(JsonBuilder *builder, const LoomDataset *dataset)
-{
-    json_builder_set_member_name(builder, "dataset");
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "name");
-    json_builder_add_string_value(builder, dataset->name);
-    number_add(builder, "cases", dataset->n_cases);
-    number_add(builder, "train", split_size(dataset, LOOM_SPLIT_TRAIN));
-    number_add(builder, "validate", split_size(dataset, LOOM_SPLIT_VALIDATE));
-    words_add(builder, "channels", dataset->channel_names);
-    words_add(builder, "labels", dataset->label_names);
-    json_builder_end_object(builder);
-}
+    if (run && loom_run_planned(run)) {
+        g_autofree char *table = loom_run_describe(run);
 
-/* @error: NULL where there is no problem; then @run is not. */
-static void json_print(const LoomRun *run, const GError *error)
-{
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    const char *problems[] = {error ? error->message : NULL, NULL};
-
-    json_builder_begin_object(builder);
-    words_add(builder, "problems", (char **)(gpointer)problems);
-    if (run) {
-        if (loom_run_dataset(run))
-            dataset_add(builder, loom_run_dataset(run));
-        number_add(builder, "steps", (guint64)loom_run_steps(run));
-        number_add(builder, "ranks", loom_run_processes(run));
-        number_add(builder, "model_bytes", loom_run_model_bytes(run));
-        number_add(builder, "packets_in_flight", loom_run_packets(run));
+        g_print("%s%s", table, g_str_has_suffix(table, "\n") ? "\n" : "\n\n");
     }
-    json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, FALSE);
-    g_print("%s\n", text);
+    if (dataset)
+        dataset_print(dataset);
+    if (run && loom_run_planned(run))
+        needs_print(run);
+    if (run && loom_run_survey(run) && dataset->n_labels) {
+        g_print("\n");
+        check_classes_print(loom_run_survey(run));
+    }
+    if (loom_findings_count(findings) && dataset)
+        g_print("\n");
+    check_findings_print(findings, dataset ? dataset->folder : NULL,
+                         CLAMP(terminal_width(), 60, 100));
+    count_append(sum, loom_findings_of(findings, LOOM_SEVERITY_ERROR), "error");
+    count_append(sum, loom_findings_of(findings, LOOM_SEVERITY_WARNING), "warning");
+    count_append(sum, loom_findings_of(findings, LOOM_SEVERITY_NOTE), "note");
+    if (loom_findings_of(findings, LOOM_SEVERITY_ERROR)
+        || loom_findings_of(findings, LOOM_SEVERITY_WARNING))
+        g_print("%s\n", sum->str);
+    else
+        g_print("no problem found%s%s\n", sum->len ? ", " : "", sum->str);
+}
+
+/* ---- the command --------------------------------------------------------------------- */
+
+/* Opens without doing; what engine and plugins warn of meanwhile is a finding too. */
+static LoomRun *run_look(LoomNode *config, const LoomRegistry *registry, LoomFindings *findings)
+{
+    const LoomRunOptions look = {.findings = findings};
+
+    heard = loom_findings_new();
+    g_log_set_default_handler(log_hear, NULL);
+    terminal_live("checking the config and all voxels of the data");
+    LoomRun *run = loom_run_open(config, registry, &look, NULL);
+    terminal_live(NULL);
+    command_log_init();
+    loom_findings_move(findings, heard, NULL);
+    g_clear_pointer(&heard, loom_findings_free);
+    return run;
 }
 
 int cmd_check(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
-    g_autoptr(GError) error = NULL;
+    g_autoptr(LoomFindings) findings = loom_findings_new();
+    g_autoptr(LoomRun) run = NULL;
+    GError *error = NULL;
+    const CheckTime time = {0};
 
     if (!command_parse(&line, &usage, argc, argv))
         return COMMAND_WRONG;
     g_autoptr(LoomRegistry) registry = command_registry(&line);
-    g_autoptr(LoomNode) config = registry ? command_config(&line) : NULL;
-    if (!config)
+    if (!registry)
         return COMMAND_WRONG;
-    const LoomRunOptions look = {.folder = NULL};
-    g_autoptr(LoomRun) run = loom_run_open(config, registry, &look, &error);
-    if (json_option)
-        json_print(run, error);
-    if (!run)
-        return command_fail(COMMAND_WRONG, error);
-    if (!json_option)
-        text_print(run);
-    return COMMAND_DONE;
+    g_autoptr(LoomNode) config = command_config_read(&line, &error);
+    if (config)
+        run = run_look(config, registry, findings);
+    else
+        loom_findings_take(findings, error);
+    loom_findings_sort(findings);
+    if (json_option) {
+        g_autofree char *text = check_json(line.arguments[0], run, findings, &time);
+        g_print("%s\n", text);
+    } else {
+        text_print(run, findings);
+    }
+    const guint errors = loom_findings_of(findings, LOOM_SEVERITY_ERROR);
+    const guint warnings = loom_findings_of(findings, LOOM_SEVERITY_WARNING);
+    return errors || (strict_option && warnings) ? COMMAND_WRONG : COMMAND_DONE;
 }

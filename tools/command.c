@@ -123,15 +123,22 @@ LoomRegistry *command_registry(const CommandLine *line)
     return NULL;
 }
 
-LoomNode *command_config(const CommandLine *line)
+LoomNode *command_config_read(const CommandLine *line, GError **error)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(LoomNode) config = loom_yaml_read(line->arguments[0], &error);
+    g_autoptr(LoomNode) config = loom_yaml_read(line->arguments[0], error);
     g_autofree char *here = g_get_current_dir();
 
     for (char **set = line->set; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, &error))
-            g_clear_pointer(&config, loom_node_free);
+        if (!loom_yaml_set(config, *set, here, error))
+            return NULL;
+    return g_steal_pointer(&config);
+}
+
+LoomNode *command_config(const CommandLine *line)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(LoomNode) config = command_config_read(line, &error);
+
     if (!config)
         command_fail(0, error);
     return g_steal_pointer(&config);

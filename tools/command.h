@@ -44,6 +44,8 @@ gboolean command_parse(CommandLine *line, const CommandUsage *usage, int argc, c
 LoomRegistry *command_registry(const CommandLine *line);
 /* arguments[0] with --set applied; NULL: printed why not. */
 LoomNode *command_config(const CommandLine *line);
+/* The same, with the reason instead of printing it. */
+LoomNode *command_config_read(const CommandLine *line, GError **error);
 /* Looks for mistakes as a run would, and writes nothing. */
 gboolean command_config_sound(LoomNode *config, const LoomRegistry *registry, GError **error);
 

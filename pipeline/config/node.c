@@ -110,3 +110,16 @@ gboolean loom_node_fail(const LoomNode *node, GError **error, const char *format
     va_end(args);
     return loom_fail(error, LOOM_ERROR_CONFIG, "%s: %s", place, cause);
 }
+
+gboolean loom_node_fail_as(const LoomNode *node, const char *name, GError **error,
+                           const char *format, ...)
+{
+    g_autofree char *place = loom_node_place(node);
+    g_autofree char *cause = NULL;
+    va_list args;
+
+    va_start(args, format);
+    cause = g_strdup_vprintf(format, args);
+    va_end(args);
+    return loom_fail_as(error, name, LOOM_ERROR_CONFIG, "%s: %s", place, cause);
+}

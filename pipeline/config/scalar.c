@@ -16,18 +16,23 @@ static gboolean want_fail(const LoomNode *node, const char *what, const char *wa
 {
     switch (node->type) {
     case LOOM_NODE_SEQUENCE:
-        return loom_node_fail(node, error, "%s: found a list, want %s", what, wanted);
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error, "%s: found a list, want %s", what,
+                                 wanted);
     case LOOM_NODE_MAPPING:
-        return loom_node_fail(node, error, "%s: found a mapping, want %s", what, wanted);
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error, "%s: found a mapping, want %s",
+                                 what, wanted);
     case LOOM_NODE_SCALAR:
         break;
     }
     if (node->quoted)
-        return loom_node_fail(node, error, "%s: '%s' in quotes is text, want %s", what,
-                              node->text, wanted);
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error,
+                                 "%s: '%s' in quotes is text, want %s", what, node->text,
+                                 wanted);
     if (!*node->text)
-        return loom_node_fail(node, error, "%s: found nothing, want %s", what, wanted);
-    return loom_node_fail(node, error, "%s: found '%s', want %s", what, node->text, wanted);
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error, "%s: found nothing, want %s",
+                                 what, wanted);
+    return loom_node_fail_as(node, "E-VALUE-TYPE", error, "%s: found '%s', want %s", what,
+                             node->text, wanted);
 }
 
 static gboolean is_plain(const LoomNode *node)
@@ -52,9 +57,9 @@ gboolean loom_scalar_bool(const LoomNode *node, const char *what, gboolean *valu
     for (guint i = 0; is_plain(node) && i < G_N_ELEMENTS(spellings); i++)
         for (guint j = 0; j < G_N_ELEMENTS(spellings[i]); j++)
             if (g_ascii_strcasecmp(node->text, spellings[i][j]) == 0)
-                return loom_node_fail(node, error,
-                                      "%s: found '%s', want true or false: write %s", what,
-                                      node->text, spellings[i][0]);
+                return loom_node_fail_as(node, "E-VALUE-TYPE", error,
+                                         "%s: found '%s', want true or false: write %s", what,
+                                         node->text, spellings[i][0]);
     return want_fail(node, what, "true or false", error);
 }
 
@@ -192,8 +197,9 @@ gboolean loom_scalar_bytes(const LoomNode *node, const char *what, guint64 *valu
         if (g_ascii_strcasecmp(unit, UNITS[i].name) != 0)
             continue;
         if (!g_str_equal(unit, UNITS[i].name))
-            return loom_node_fail(node, error, "%s: found '%s', want the unit written %s", what,
-                                  node->text, UNITS[i].name);
+            return loom_node_fail_as(node, "E-VALUE-TYPE", error,
+                                     "%s: found '%s', want the unit written %s", what,
+                                     node->text, UNITS[i].name);
         if (d.point && UNITS[i].bytes == 1)
             return want_fail(node, what, "a whole number of bytes", error);
         if (!multiply(&d, UNITS[i].bytes, &bytes))

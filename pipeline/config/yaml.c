@@ -22,11 +22,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(yaml_event_t, yaml_event_delete)
 
 /* ---- what is wrong ------------------------------------------------------------------ */
 
-static gboolean mark_fail(const Reader *reader, yaml_mark_t mark, GError **error,
-                          const char *format, ...) G_GNUC_PRINTF(4, 5);
+static gboolean mark_fail(const Reader *reader, const char *name, yaml_mark_t mark,
+                          GError **error, const char *format, ...) G_GNUC_PRINTF(5, 6);
 
-static gboolean mark_fail(const Reader *reader, yaml_mark_t mark, GError **error,
-                          const char *format, ...)
+static gboolean mark_fail(const Reader *reader, const char *name, yaml_mark_t mark,
+                          GError **error, const char *format, ...)
 {
     LoomNode place = {
         .file = reader->file, .line = (guint)mark.line + 1, .column = (guint)mark.column + 1};
@@ -36,7 +36,7 @@ static gboolean mark_fail(const Reader *reader, yaml_mark_t mark, GError **error
     va_start(args, format);
     cause = g_strdup_vprintf(format, args);
     va_end(args);
-    return loom_node_fail(&place, error, "%s", cause);
+    return loom_node_fail_as(&place, name, error, "%s", cause);
 }
 
 /* libyaml says what its grammar missed; a person wants to know what to change, and where. */
@@ -107,16 +107,17 @@ static gboolean syntax_fail(const Reader *reader, GError **error)
         at = tab_before(reader, at);
     offset = (gsize)(at - reader->text);
     if (*at == '\t')
-        return loom_yaml_fail_at(reader->text, offset, reader->file, error,
+        return loom_yaml_fail_at(reader->text, offset, reader->file, "E-YAML-SYNTAX", error,
                                  "a tab cannot stand here, want spaces");
     if (g_str_equal(problem, "found character that cannot start any token"))
-        return loom_yaml_fail_at(reader->text, offset, reader->file, error,
+        return loom_yaml_fail_at(reader->text, offset, reader->file, "E-YAML-SYNTAX", error,
                                  "text cannot begin with '%c', want it in quotes", *at);
     if (look == LOOK_AT_BRACKET)
-        return loom_yaml_fail_at(reader->text, offset, reader->file, error,
+        return loom_yaml_fail_at(reader->text, offset, reader->file, "E-YAML-SYNTAX", error,
                                  "%s; the bracket opens at line %u", advice,
                                  (guint)parser->context_mark.line + 1);
-    return loom_yaml_fail_at(reader->text, offset, reader->file, error, "%s", advice);
+    return loom_yaml_fail_at(reader->text, offset, reader->file, "E-YAML-SYNTAX", error, "%s",
+                             advice);
 }
 
 static gboolean next_event(Reader *reader, yaml_event_t *event, GError **error)
@@ -124,7 +125,7 @@ static gboolean next_event(Reader *reader, yaml_event_t *event, GError **error)
     if (!yaml_parser_parse(&reader->parser, event))
         return syntax_fail(reader, error);
     if (++reader->events > LOOM_YAML_MAX_EVENTS)
-        return mark_fail(reader, event->start_mark, error,
+        return mark_fail(reader, "E-YAML-SIZE", event->start_mark, error,
                          "too long: more than %d YAML events up to here", LOOM_YAML_MAX_EVENTS);
     return TRUE;
 }
@@ -141,7 +142,7 @@ static gboolean check_tag(const Reader *reader, const yaml_event_t *event, const
         name += strlen("tag:yaml.org,2002:");
         core = "!!";
     }
-    return mark_fail(reader, event->start_mark, error,
+    return mark_fail(reader, "E-YAML-TAG", event->start_mark, error,
                      "tag '%s%s' is refused, want YAML without tags", core, name);
 }
 
@@ -154,8 +155,8 @@ static gboolean anchor_set(Reader *reader, const yaml_event_t *event, const guch
     if (!anchor)
         return TRUE;
     if (!node && ++reader->n_anchors > LOOM_YAML_MAX_ANCHORS)
-        return mark_fail(reader, event->start_mark, error, "more than %d anchors up to here",
-                         LOOM_YAML_MAX_ANCHORS);
+        return mark_fail(reader, "E-YAML-ALIAS", event->start_mark, error,
+                         "more than %d anchors up to here", LOOM_YAML_MAX_ANCHORS);
     g_hash_table_insert(reader->anchors, g_strdup((const char *)anchor), node);
     return TRUE;
 }
@@ -175,24 +176,24 @@ static LoomNode *read_alias(Reader *reader, const yaml_event_t *event, GError **
     gpointer node = NULL;
 
     if (!g_hash_table_lookup_extended(reader->anchors, anchor, NULL, &node)) {
-        mark_fail(reader, event->start_mark, error, "alias '*%s' has no anchor '&%s' above it",
-                  anchor, anchor);
+        mark_fail(reader, "E-YAML-ALIAS", event->start_mark, error,
+                  "alias '*%s' has no anchor '&%s' above it", anchor, anchor);
         return NULL;
     }
     if (!node) {
-        mark_fail(reader, event->start_mark, error, "alias '*%s' stands inside its own anchor",
-                  anchor);
+        mark_fail(reader, "E-YAML-ALIAS", event->start_mark, error,
+                  "alias '*%s' stands inside its own anchor", anchor);
         return NULL;
     }
     reader->expanded += count_nodes(node);
     if (reader->expanded > LOOM_YAML_MAX_EXPANDED) {
-        mark_fail(reader, event->start_mark, error,
+        mark_fail(reader, "E-YAML-ALIAS", event->start_mark, error,
                   "aliases up to here stand for more than %d nodes", LOOM_YAML_MAX_EXPANDED);
         return NULL;
     }
     if (reader->levels + loom_node_height(node) > LOOM_YAML_MAX_LEVELS) {
-        mark_fail(reader, event->start_mark, error, "alias '*%s' makes more than %d levels",
-                  anchor, LOOM_YAML_MAX_LEVELS);
+        mark_fail(reader, "E-YAML-ALIAS", event->start_mark, error,
+                  "alias '*%s' makes more than %d levels", anchor, LOOM_YAML_MAX_LEVELS);
         return NULL;
     }
     return loom_node_copy(node);
@@ -217,7 +218,7 @@ static LoomNode *read_scalar(Reader *reader, const yaml_event_t *event, GError *
         || !anchor_set(reader, event, event->data.scalar.anchor, NULL, error))
         return NULL;
     if (strlen(value) != event->data.scalar.length) {
-        mark_fail(reader, event->start_mark, error, "text holds a zero byte");
+        mark_fail(reader, "E-YAML-TEXT", event->start_mark, error, "text holds a zero byte");
         return NULL;
     }
     g_free(node->text);
@@ -251,7 +252,8 @@ static LoomNode *read_key(Reader *reader, const yaml_event_t *event, GHashTable 
     const LoomNode *first;
 
     if (event->type != YAML_SCALAR_EVENT) {
-        mark_fail(reader, event->start_mark, error, "a key must be text, not %s",
+        mark_fail(reader, "E-YAML-SYNTAX", event->start_mark, error,
+                  "a key must be text, not %s",
                   event->type == YAML_ALIAS_EVENT           ? "an alias"
                   : event->type == YAML_MAPPING_START_EVENT ? "a mapping"
                                                             : "a list");
@@ -260,18 +262,18 @@ static LoomNode *read_key(Reader *reader, const yaml_event_t *event, GHashTable 
     if (!(key = read_scalar(reader, event, error)))
         return NULL;
     if (!*key->text) {
-        loom_node_fail(key, error, "a key is missing here");
+        loom_node_fail_as(key, "E-YAML-SYNTAX", error, "a key is missing here");
         return NULL;
     }
     if (!key->quoted && g_str_equal(key->text, "<<")) {
-        loom_node_fail(key, error,
-                       "merge key '<<' is refused, want the keys written out, "
-                       "or an alias for the whole mapping");
+        loom_node_fail_as(key, "E-YAML-SYNTAX", error,
+                          "merge key '<<' is refused, want the keys written out, "
+                          "or an alias for the whole mapping");
         return NULL;
     }
     if ((first = g_hash_table_lookup(seen, key->text))) {
-        loom_node_fail(key, error, "key '%s' stands at line %u already", key->text,
-                       first->line);
+        loom_node_fail_as(key, "E-YAML-KEY-TWICE", error, "key '%s' stands at line %u already",
+                          key->text, first->line);
         return NULL;
     }
     g_hash_table_insert(seen, key->text, key);
@@ -318,8 +320,8 @@ static LoomNode *read_collection(Reader *reader, const yaml_event_t *event, GErr
         || !anchor_set(reader, event, anchor, NULL, error))
         return NULL;
     if (++reader->levels > LOOM_YAML_MAX_LEVELS) {
-        loom_node_fail(node, error, "more than %d levels of lists and mappings",
-                       LOOM_YAML_MAX_LEVELS);
+        loom_node_fail_as(node, "E-YAML-DEPTH", error,
+                          "more than %d levels of lists and mappings", LOOM_YAML_MAX_LEVELS);
         return NULL;
     }
     if (!(mapping ? read_pairs : read_items)(reader, node, error))
@@ -360,7 +362,8 @@ static gboolean check_end(const Reader *reader, yaml_mark_t end, GError **error)
     }
     if (!*rest)
         return TRUE;
-    return loom_yaml_fail_at(reader->text, (gsize)(rest - reader->text), reader->file, error,
+    return loom_yaml_fail_at(reader->text, (gsize)(rest - reader->text), reader->file,
+                             "E-YAML-DOCUMENTS", error,
                              *rest == '%' || g_str_has_prefix(rest, "---")
                                  ? "a second document begins here, want one document"
                                  : "text behind the end of the document");
@@ -379,7 +382,8 @@ static LoomNode *read_document(Reader *reader, GError **error)
             return NULL;
     }
     if (!root || (root->type == LOOM_NODE_SCALAR && !root->quoted && !*root->text)) {
-        loom_yaml_fail_at(reader->text, 0, reader->file, error, "empty document, want a value");
+        loom_yaml_fail_at(reader->text, 0, reader->file, "E-YAML-DOCUMENTS", error,
+                          "empty document, want a value");
         return NULL;
     }
     return g_steal_pointer(&root);
@@ -394,8 +398,9 @@ LoomNode *loom_yaml_parse(const char *text, gsize length, const char *file, cons
     LoomNode *root = NULL;
 
     if (length > LOOM_YAML_MAX_BYTES) {
-        loom_yaml_fail_at(text, 0, file, error, "%" G_GSIZE_FORMAT " bytes, want at most %u",
-                          length, LOOM_YAML_MAX_BYTES);
+        loom_yaml_fail_at(text, 0, file, "E-YAML-SIZE", error,
+                          "%" G_GSIZE_FORMAT " bytes, want at most %u", length,
+                          LOOM_YAML_MAX_BYTES);
         return NULL;
     }
     length -= mark;

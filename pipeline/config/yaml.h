@@ -62,6 +62,9 @@ LoomNode *loom_node_key(const LoomNode *mapping, const char *key);
 /* Fails with LOOM_ERROR_CONFIG "file:line:column: ...". */
 gboolean loom_node_fail(const LoomNode *node, GError **error, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
+/* The same with a name, see loom_fail_as. */
+gboolean loom_node_fail_as(const LoomNode *node, const char *name, GError **error,
+                           const char *format, ...) G_GNUC_PRINTF(4, 5);
 /* "file:line:column", (transfer full). */
 char *loom_node_place(const LoomNode *node);
 /* ", did you mean 'queue'?" for the known word nearest to @word (edit distance at most 1 in 3

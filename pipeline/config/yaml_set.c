@@ -35,7 +35,7 @@ static gboolean key_fail(const LoomNode *mapping, const Step *step, GError **err
     if (!*guess)
         added = g_strdup_printf("; '%.*s={...}' adds it",
                                 (int)(step->offset + strlen(step->key)), step->assignment);
-    return loom_yaml_fail_at(step->assignment, step->offset, OPTION, error,
+    return loom_yaml_fail_at(step->assignment, step->offset, OPTION, "E-SET", error,
                              "%s has no key '%s'%s%s it has %s%s", step->parent, step->key,
                              guess, *guess ? "" : ",", *list ? list : "none",
                              added ? added : "");
@@ -57,12 +57,12 @@ static LoomNode **step_into(const LoomNode *node, const Step *step, GError **err
         if (g_ascii_string_to_unsigned(step->key, 10, 0, G_MAXUINT, &index, NULL)
             && index < node->items->len)
             return (LoomNode **)&node->items->pdata[index];
-        loom_yaml_fail_at(step->assignment, step->offset, OPTION, error,
+        loom_yaml_fail_at(step->assignment, step->offset, OPTION, "E-SET", error,
                           "%s is a list of %u, counted from 0: it has no '%s'", step->parent,
                           node->items->len, step->key);
         return NULL;
     default:
-        loom_yaml_fail_at(step->assignment, step->offset, OPTION, error,
+        loom_yaml_fail_at(step->assignment, step->offset, OPTION, "E-SET", error,
                           "%s is '%s': it has no keys, no '%s'", step->parent, node->text,
                           step->key);
         return NULL;
@@ -77,7 +77,7 @@ static LoomNode *parse_value(const char *assignment, gsize path_bytes, const cha
     const char *value = assignment + path_bytes + 1;
 
     if (value[strspn(value, " \t")] == '\0') {
-        loom_yaml_fail_at(assignment, path_bytes, OPTION, error,
+        loom_yaml_fail_at(assignment, path_bytes, OPTION, "E-SET", error,
                           "no value behind '=', want one; '' is empty text");
         return NULL;
     }
@@ -93,10 +93,10 @@ static gboolean check_path(const char *assignment, char *const *keys, GError **e
 
     for (; *keys; offset += strlen(*keys) + 1, keys++) {
         if (!**keys)
-            return loom_yaml_fail_at(assignment, offset, OPTION, error,
+            return loom_yaml_fail_at(assignment, offset, OPTION, "E-SET", error,
                                      "an empty key, want KEY.KEY=VALUE");
         if (g_ascii_isspace(**keys) || g_ascii_isspace((*keys)[strlen(*keys) - 1]))
-            return loom_yaml_fail_at(assignment, offset, OPTION, error,
+            return loom_yaml_fail_at(assignment, offset, OPTION, "E-SET", error,
                                      "key '%s' begins or ends with a blank", *keys);
     }
     return TRUE;
@@ -147,10 +147,10 @@ gboolean loom_yaml_set(LoomNode *root, const char *assignment, const char *folde
     if (!loom_yaml_check_text(assignment, strlen(assignment), OPTION, error))
         return FALSE;
     if (!equals)
-        return loom_yaml_fail_at(assignment, 0, OPTION, error,
+        return loom_yaml_fail_at(assignment, 0, OPTION, "E-SET", error,
                                  "'%s' has no '=', want KEY.KEY=VALUE", assignment);
     if (strpbrk(assignment, "\r\n"))
-        return loom_yaml_fail_at(assignment, strcspn(assignment, "\r\n"), OPTION, error,
+        return loom_yaml_fail_at(assignment, strcspn(assignment, "\r\n"), OPTION, "E-SET", error,
                                  "a line break, want the assignment on one line");
     path = g_strndup(assignment, (gsize)(equals - assignment));
     keys = g_strsplit(*path ? path : ".", ".", -1);
@@ -158,7 +158,7 @@ gboolean loom_yaml_set(LoomNode *root, const char *assignment, const char *folde
         || !(value = parse_value(assignment, strlen(path), folder, error)))
         return FALSE;
     if (g_strv_length(keys) + loom_node_height(value) > LOOM_YAML_MAX_LEVELS)
-        return loom_yaml_fail_at(assignment, 0, OPTION, error,
+        return loom_yaml_fail_at(assignment, 0, OPTION, "E-SET", error,
                                  "more than %d levels of lists and mappings",
                                  LOOM_YAML_MAX_LEVELS);
     if (!put_value(root, assignment, keys, folder, value, error))

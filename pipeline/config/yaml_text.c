@@ -12,8 +12,8 @@
 
 #define BLANKS " \t\r\n"
 
-gboolean loom_yaml_fail_at(const char *text, gsize offset, const char *file, GError **error,
-                           const char *format, ...)
+gboolean loom_yaml_fail_at(const char *text, gsize offset, const char *file, const char *name,
+                           GError **error, const char *format, ...)
 {
     LoomNode place = {.file = file, .line = 1, .column = 1};
     g_autofree char *cause = NULL;
@@ -30,7 +30,7 @@ gboolean loom_yaml_fail_at(const char *text, gsize offset, const char *file, GEr
     va_start(args, format);
     cause = g_strdup_vprintf(format, args);
     va_end(args);
-    return loom_node_fail(&place, error, "%s", cause);
+    return loom_node_fail_as(&place, name, error, "%s", cause);
 }
 
 gboolean loom_yaml_printable(gunichar letter)
@@ -54,20 +54,21 @@ static gboolean text_check_letters(const char *text, gsize length, const char *f
                                    GError **error)
 {
     if (text_wide(text, length))
-        return loom_yaml_fail_at(text, 0, file, error, "looks like UTF-16, want UTF-8");
+        return loom_yaml_fail_at(text, 0, file, "E-YAML-TEXT", error,
+                                 "looks like UTF-16, want UTF-8");
     for (gsize i = 0; i < length;) {
         gunichar letter = g_utf8_get_char_validated(text + i, (gssize)(length - i));
 
         if (text[i] == '\0')
             return loom_yaml_fail_at(
-                text, i, file, error,
+                text, i, file, "E-YAML-TEXT", error,
                 "zero byte at offset %" G_GSIZE_FORMAT ", want text in UTF-8", i);
         if (letter == (gunichar)-1 || letter == (gunichar)-2)
-            return loom_yaml_fail_at(text, i, file, error,
+            return loom_yaml_fail_at(text, i, file, "E-YAML-TEXT", error,
                                      "byte 0x%02x at offset %" G_GSIZE_FORMAT " is not UTF-8",
                                      (guchar)text[i], i);
         if (!loom_yaml_printable(letter))
-            return loom_yaml_fail_at(text, i, file, error,
+            return loom_yaml_fail_at(text, i, file, "E-YAML-TEXT", error,
                                      "letter U+%04X at offset %" G_GSIZE_FORMAT
                                      " is not printable, want it escaped in double quotes",
                                      letter, i);
@@ -83,7 +84,7 @@ gboolean loom_yaml_check_text(const char *text, gsize length, const char *file, 
     /* Directives stand in front of the document, among empty lines and comments. */
     for (gsize i = strspn(text, BLANKS); text[i] == '#' || text[i] == '%';) {
         if (g_str_has_prefix(text + i, "%TAG"))
-            return loom_yaml_fail_at(text, i, file, error,
+            return loom_yaml_fail_at(text, i, file, "E-YAML-TAG", error,
                                      "%%TAG is refused, want YAML without tags");
         i += strcspn(text + i, "\r\n");
         i += strspn(text + i, BLANKS);
@@ -114,16 +115,20 @@ static char *text_load(int fd, const char *path, gsize *length, GError **error)
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
-        return loom_fail_null(error, LOOM_ERROR_IO, "'%s': %s", path, g_strerror(errno));
+        return loom_fail_as_null(error, "E-YAML-FILE", LOOM_ERROR_IO, "'%s': %s", path,
+                                 g_strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return loom_fail_null(error, LOOM_ERROR_CONFIG, "'%s' is %s, want a YAML file", path,
-                              S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
+        return loom_fail_as_null(error, "E-YAML-FILE", LOOM_ERROR_CONFIG,
+                                 "'%s' is %s, want a YAML file", path,
+                                 S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
     *length = (gsize)st.st_size;
     if (st.st_size <= LOOM_YAML_MAX_BYTES && !(text = text_read(fd, length)))
-        return loom_fail_null(error, LOOM_ERROR_IO, "'%s': %s", path, g_strerror(errno));
+        return loom_fail_as_null(error, "E-YAML-FILE", LOOM_ERROR_IO, "'%s': %s", path,
+                                 g_strerror(errno));
     if (*length > LOOM_YAML_MAX_BYTES) { /* also where the file grew meanwhile */
-        loom_node_fail(&place, error, "%" G_GSIZE_FORMAT " bytes, want at most %u", *length,
-                       LOOM_YAML_MAX_BYTES);
+        loom_node_fail_as(&place, "E-YAML-SIZE", error,
+                          "%" G_GSIZE_FORMAT " bytes, want at most %u", *length,
+                          LOOM_YAML_MAX_BYTES);
         return NULL;
     }
     return g_steal_pointer(&text);

@@ -3,9 +3,9 @@
 
 #include "config/yaml.h"
 
-/* Fails at line and column of the byte at @offset of @text. */
-gboolean loom_yaml_fail_at(const char *text, gsize offset, const char *file, GError **error,
-                           const char *format, ...) G_GNUC_PRINTF(5, 6);
+/* Fails with that name at line and column of the byte at @offset of @text. */
+gboolean loom_yaml_fail_at(const char *text, gsize offset, const char *file, const char *name,
+                           GError **error, const char *format, ...) G_GNUC_PRINTF(6, 7);
 /* YAML 1.2, 5.1: c-printable, less the byte-order mark, and less the three letters that end a
  * line in YAML 1.1 (libyaml), but neither in YAML 1.2 nor in an editor that counts lines. */
 gboolean loom_yaml_printable(gunichar letter);

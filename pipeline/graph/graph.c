@@ -88,9 +88,9 @@ static gboolean count_read(const LoomNode *node, const char *id, const char *key
     if (!loom_scalar_int(given, what, value, error))
         return FALSE;
     return (*value >= 1 && *value <= most)
-           || loom_node_fail(given, error,
-                             "%s: %s is out of range, want 1 to %" G_GINT64_FORMAT, what,
-                             given->text, most);
+           || loom_node_fail_as(given, "E-VALUE-RANGE", error,
+                                "%s: %s is out of range, want 1 to %" G_GINT64_FORMAT, what,
+                                given->text, most);
 }
 
 static LoomHop *hop_new(LoomGraph *graph, const char *id, const LoomNode *node,
@@ -123,28 +123,33 @@ static gboolean edge_connect(LoomGraph *graph, LoomHop *hop, GError **error)
     const gboolean source = hop->stage->produce != NULL;
 
     if (source && from)
-        return loom_node_fail(from, error, "stage '%s' (%s) is a source: it takes no 'from'",
-                              hop->id, hop->stage->base.name);
+        return loom_node_fail_as(from, "E-GRAPH-EDGE", error,
+                                 "stage '%s' (%s) is a source: it takes no 'from'", hop->id,
+                                 hop->stage->base.name);
     if (source)
         return TRUE;
     if (!from)
-        return loom_node_fail(hop->node, error, "stage '%s' (%s) needs 'from: STAGE'", hop->id,
-                              hop->stage->base.name);
+        return loom_node_fail_as(hop->node, "E-GRAPH-EDGE", error,
+                                 "stage '%s' (%s) needs 'from: STAGE'", hop->id,
+                                 hop->stage->base.name);
     if (from->type != LOOM_NODE_SCALAR)
-        return loom_node_fail(from, error, "stage '%s': from: want the name of one stage",
-                              hop->id);
+        return loom_node_fail_as(from, "E-GRAPH-EDGE", error,
+                                 "stage '%s': from: want the name of one stage", hop->id);
     hop->parent = loom_graph_find(graph, from->text);
     if (hop->parent) {
         g_ptr_array_add(hop->parent->children, hop);
         return TRUE;
     }
+    if (loom_node_get(graph->node, from->text)) /* it could not be made: said already */
+        return loom_findings_fail(error);
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     for (guint i = 0; i < graph->hops->len; i++)
         g_strv_builder_add(builder, ((LoomHop *)graph->hops->pdata[i])->id);
     g_auto(GStrv) ids = g_strv_builder_end(builder);
     g_autofree char *hint = loom_did_you_mean(from->text, (const char *const *)ids);
-    return loom_node_fail(from, error, "stage '%s': there is no stage '%s' in graph '%s'%s",
-                          hop->id, from->text, graph->id, hint);
+    return loom_node_fail_as(from, "E-GRAPH-EDGE", error,
+                             "stage '%s': there is no stage '%s' in graph '%s'%s", hop->id,
+                             from->text, graph->id, hint);
 }
 
 /* Follows 'from' upwards; more hops than stages is a cycle. */
@@ -165,8 +170,8 @@ static gboolean cycle_check(const LoomGraph *graph, const LoomHop *hop, GError *
     }
     g_string_prepend(path, " -> ");
     g_string_prepend(path, hop->id);
-    return loom_node_fail(loom_node_get(hop->node, "from"), error,
-                          "the stages form a cycle: %s", path->str);
+    return loom_node_fail_as(loom_node_get(hop->node, "from"), "E-GRAPH-CYCLE", error,
+                             "the stages form a cycle: %s", path->str);
 }
 
 static gboolean source_check(const LoomGraph *graph, GError **error)
@@ -181,14 +186,14 @@ static gboolean source_check(const LoomGraph *graph, GError **error)
         if (hop->parent)
             continue;
         if (source)
-            return loom_node_fail(hop->node, error,
-                                  "graph '%s' has two sources, '%s' and '%s', want one",
-                                  graph->id, source->id, hop->id);
+            return loom_node_fail_as(hop->node, "E-GRAPH-SOURCE", error,
+                                     "graph '%s' has two sources, '%s' and '%s', want one",
+                                     graph->id, source->id, hop->id);
         source = hop;
     }
     return source
-           || loom_node_fail(graph->node, error, "graph '%s' has no source, such as nifti_load",
-                             graph->id);
+           || loom_node_fail_as(graph->node, "E-GRAPH-SOURCE", error,
+                                "graph '%s' has no source, such as nifti_load", graph->id);
 }
 
 /* ---- lanes -------------------------------------------------------------------------- */
@@ -217,18 +222,18 @@ static gboolean lane_join(LoomGraph *graph, LoomHop *hop, GError **error)
     if (hop->arrives) /* its queue and workers are those of the process that runs it */
         hop->queue = 0, hop->workers = 1;
     if (!hop->parent && hop->queue)
-        return loom_node_fail(loom_node_get(hop->node, "queue"), error,
-                              "stage '%s' is a source: there is nothing to queue before it",
-                              hop->id);
+        return loom_node_fail_as(loom_node_get(hop->node, "queue"), "E-GRAPH-EDGE", error,
+                                 "stage '%s' is a source: there is nothing to queue before it",
+                                 hop->id);
     if (workers && !hop->queue && !hop->arrives)
-        return loom_node_fail(workers, error,
-                              "stage '%s': workers need a lane of their own, add 'queue: 4'",
-                              hop->id);
+        return loom_node_fail_as(workers, "E-GRAPH", error,
+                                 "stage '%s': workers need a lane of their own, add 'queue: 4'",
+                                 hop->id);
     hop->lane = !source && !hop->queue ? hop->parent->lane : lane_new(graph, hop);
     g_ptr_array_add(hop->lane->hops, hop);
     if (hop->lane->workers > 1 && !(hop->stage->flags & LOOM_STAGE_PURE))
-        return loom_node_fail(
-            hop->node, error,
+        return loom_node_fail_as(
+            hop->node, "E-GRAPH", error,
             "stage '%s' (%s) depends on the order of packets and may not have "
             "workers: begin a new lane before it with 'queue: 4'",
             hop->id, hop->stage->base.name);
@@ -278,20 +283,40 @@ static void way_mark(LoomGraph *graph)
         hop->parent->toward = hop;
 }
 
+/* All stages, then all edges. */
+static gboolean hops_connect(LoomGraph *graph, const LoomScope *scope, GError **error)
+{
+    gboolean good = TRUE;
+
+    for (guint i = 0; i < graph->node->items->len; i++) {
+        g_autoptr(GError) cause = NULL;
+
+        if (hop_new(graph, ((LoomNode *)graph->node->keys->pdata[i])->text,
+                    graph->node->items->pdata[i], scope, &cause))
+            continue;
+        if (!loom_findings_keep(scope->findings, &cause, error))
+            return FALSE;
+        good = FALSE;
+    }
+    for (guint i = 0; i < graph->hops->len; i++) {
+        g_autoptr(GError) cause = NULL;
+
+        if (edge_connect(graph, graph->hops->pdata[i], &cause))
+            continue;
+        if (!loom_findings_keep(scope->findings, &cause, error))
+            return FALSE;
+        good = FALSE;
+    }
+    return good || loom_findings_fail(error);
+}
+
 static gboolean graph_build(LoomGraph *graph, const LoomScope *scope, const LoomPlace *place,
                             GError **error)
 {
     if (graph->node->type != LOOM_NODE_MAPPING || !graph->node->items->len)
-        return loom_node_fail(graph->node, error, "graph '%s': want a mapping of stages",
-                              graph->id);
-    for (guint i = 0; i < graph->node->items->len; i++)
-        if (!hop_new(graph, ((LoomNode *)graph->node->keys->pdata[i])->text,
-                     graph->node->items->pdata[i], scope, error))
-            return FALSE;
-    for (guint i = 0; i < graph->hops->len; i++)
-        if (!edge_connect(graph, graph->hops->pdata[i], error))
-            return FALSE;
-    if (!source_check(graph, error))
+        return loom_node_fail_as(graph->node, "E-GRAPH", error,
+                                 "graph '%s': want a mapping of stages", graph->id);
+    if (!hops_connect(graph, scope, error) || !source_check(graph, error))
         return FALSE;
     hops_sort(graph);
     way_mark(graph);
@@ -318,31 +343,48 @@ LoomGraph *loom_graph_new(const char *id, const LoomNode *node, const LoomScope 
     graph->node = node;
     graph->hops = g_ptr_array_new();
     graph->lanes = g_ptr_array_new_with_free_func(lane_free);
-    return graph_build(graph, scope, place, error) ? g_steal_pointer(&graph) : NULL;
+    g_autoptr(GError) cause = NULL;
+    if (graph_build(graph, scope, place, &cause))
+        return g_steal_pointer(&graph);
+    if (!loom_findings_keep(scope->findings, &cause, error))
+        return NULL;
+    graph->broken = TRUE;
+    return g_steal_pointer(&graph);
+}
+
+static gboolean hop_fill(LoomHop *hop, const LoomScope *scope, GError **error)
+{
+    hop->instances = g_new0(LoomInstance *, loom_hop_copies(hop) + 1);
+    hop->n_times = MAX(loom_hop_copies(hop), hop->parent ? loom_hop_copies(hop->parent) : 0);
+    hop->times = g_new0(LoomTimes, hop->n_times);
+    for (guint w = 0; w < loom_hop_copies(hop); w++) {
+        hop->instances[w] =
+            loom_instance_new(LOOM_KIND_STAGE, hop->id, hop->node, stage_keys, scope, error);
+        if (!hop->instances[w])
+            return FALSE;
+    }
+    hop->in = hop->out = 1;
+    if (hop->stage->process && !hop->stage->ratio)
+        hop->in = hop->out = 0;
+    else if (hop->stage->ratio)
+        hop->stage->ratio(hop->instances[0]->self, &hop->in, &hop->out);
+    return TRUE;
 }
 
 gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **error)
 {
-    for (guint i = 0; i < graph->hops->len; i++) {
-        LoomHop *hop = graph->hops->pdata[i];
+    gboolean good = TRUE;
 
-        hop->instances = g_new0(LoomInstance *, loom_hop_copies(hop) + 1);
-        hop->n_times =
-            MAX(loom_hop_copies(hop), hop->parent ? loom_hop_copies(hop->parent) : 0);
-        hop->times = g_new0(LoomTimes, hop->n_times);
-        for (guint w = 0; w < loom_hop_copies(hop); w++) {
-            hop->instances[w] = loom_instance_new(LOOM_KIND_STAGE, hop->id, hop->node,
-                                                  stage_keys, scope, error);
-            if (!hop->instances[w])
-                return FALSE;
-        }
-        hop->in = hop->out = 1;
-        if (hop->stage->process && !hop->stage->ratio)
-            hop->in = hop->out = 0;
-        else if (hop->stage->ratio)
-            hop->stage->ratio(hop->instances[0]->self, &hop->in, &hop->out);
+    for (guint i = 0; i < graph->hops->len; i++) {
+        g_autoptr(GError) cause = NULL;
+
+        if (hop_fill(graph->hops->pdata[i], scope, &cause))
+            continue;
+        if (!loom_findings_keep(scope->findings, &cause, error))
+            return FALSE;
+        good = FALSE;
     }
-    return TRUE;
+    return good || loom_findings_fail(error);
 }
 
 /* ---- going on from a step ----------------------------------------------------------- */

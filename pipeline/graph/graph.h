@@ -62,6 +62,7 @@ struct _LoomGraph {
     const LoomNode *node;
     GPtrArray *hops;  /* LoomHop *, owned, each after its parent */
     GPtrArray *lanes; /* LoomLane *, owned */
+    gboolean broken;  /* its stages and edges do not fit; only where findings are collected */
     LoomHop *moves;   /* whose packets show people that it goes on; NULL: none runs here */
     /* What changes while it runs: */
     LoomSpent ran;   /* all its runs */
@@ -71,7 +72,8 @@ struct _LoomGraph {
 
 /* Names -> stages, edges, lanes; no instance is made yet.  @place: which of its stages run in
  * other processes; NULL: none.  Refused: unknown stages, dangling
- * edges, cycles, not exactly one source, slots that nobody writes or that do not fit. */
+ * edges, cycles, not exactly one source, slots that nobody writes or that do not fit.  Where
+ * the scope has findings, these go there and the graph is handed out as broken. */
 LoomGraph *loom_graph_new(const char *id, const LoomNode *node, const LoomScope *scope,
                           const LoomPlace *place, GError **error);
 void loom_graph_free(LoomGraph *graph);
@@ -79,12 +81,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomGraph, loom_graph_free)
 /* Makes the instances: the parameters of every stage. */
 gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **error);
 /* Every slot that a stage reads is written on the way to it, with that dtype and those axes. */
-gboolean loom_graph_check_slots(const LoomGraph *graph, GError **error);
+gboolean loom_graph_check_slots(const LoomGraph *graph, LoomFindings *findings, GError **error);
 /* Stages that use one model lie in one lane, those of graphs that it runs included.
  * @graphs: id -> LoomGraph *. */
 gboolean loom_graph_check_models(const LoomGraph *graph, GHashTable *graphs, GError **error);
 /* Sizes along the graph; after open.  Fills in each hop's plan. */
-gboolean loom_graph_plan(LoomGraph *graph, GError **error);
+gboolean loom_graph_plan(LoomGraph *graph, LoomFindings *findings, GError **error);
 LoomHop *loom_graph_find(const LoomGraph *graph, const char *id);
 /* The stage that counts the steps of a run; NULL: none. */
 LoomHop *loom_graph_counter(const LoomGraph *graph);

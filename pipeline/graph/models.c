@@ -8,22 +8,29 @@ static const char *const model_keys[] = {"weights", NULL};
 gboolean loom_models_make(LoomRun *run, const LoomScope *scope, GError **error)
 {
     const LoomNode *section = loom_node_get(run->config, "models");
+    gboolean good = TRUE;
 
     if (section && section->type != LOOM_NODE_MAPPING)
-        return loom_node_fail(section, error, "models: want a mapping: ID: {use: NAME, ...}");
+        return loom_node_fail_as(section, "E-VALUE-TYPE", error,
+                                 "models: want a mapping: ID: {use: NAME, ...}");
     for (guint i = 0; section && i < section->items->len; i++) {
         const char *id = ((LoomNode *)section->keys->pdata[i])->text;
+        g_autoptr(GError) cause = NULL;
         LoomInstance *model = loom_instance_new(LOOM_KIND_MODEL, id, section->items->pdata[i],
-                                                model_keys, scope, error);
+                                                model_keys, scope, &cause);
 
-        if (!model)
+        if (!model && !loom_findings_keep(scope->findings, &cause, error))
             return FALSE;
-        g_ptr_array_add(run->models, model);
-        g_hash_table_insert(run->by_model, g_strdup(id), model);
+        good = good && model;
+        if (model)
+            g_ptr_array_add(run->models, model);
+        g_hash_table_insert(run->by_model, g_strdup(id), model); /* NULL: said already */
     }
+    if (!good)
+        return loom_findings_fail(error);
     if (run->models->len && !loom_node_get(run->config, "backend"))
-        return loom_node_fail(
-            run->config, error,
+        return loom_node_fail_as(
+            run->config, "E-KEY-MISSING", error,
             "a model needs a backend to compute on: add 'backend: {use: NAME}' "
             "(segloom inspect backend lists them)");
     return TRUE;

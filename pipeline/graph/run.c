@@ -36,19 +36,25 @@ static const LoomParam run_params[] = {
     {0},
 };
 
-static gboolean top_read(LoomRun *run, GError **error)
+static gboolean top_read(LoomRun *run, const LoomScope *scope, GError **error)
 {
     Top top = {0};
+
+    if (!loom_params_fill(top_params, &top, run->config, top_sections, "config", scope, error))
+        return FALSE;
+    run->seed = (guint64)top.seed;
+    return TRUE;
+}
+
+static gboolean run_read(LoomRun *run, const LoomScope *scope, GError **error)
+{
     RunKeys keys = {0};
     const LoomNode *section = loom_node_get(run->config, "run");
 
-    if (!loom_params_fill(top_params, &top, run->config, top_sections, "config", NULL, error))
-        return FALSE;
-    run->seed = (guint64)top.seed;
     if (!section)
-        return loom_node_fail(run->config, error,
-                              "config needs the key 'run' (run: {graph: NAME, steps: N})");
-    if (!loom_params_fill(run_params, &keys, section, NULL, "run", NULL, error))
+        return loom_node_fail_as(run->config, "E-KEY-MISSING", error,
+                                 "config needs the key 'run' (run: {graph: NAME, steps: N})");
+    if (!loom_params_fill(run_params, &keys, section, NULL, "run", scope, error))
         return FALSE;
     run->graph = keys.graph;
     run->steps = keys.steps;
@@ -75,10 +81,11 @@ static gboolean pool_make(LoomRun *run, GError **error)
 static gboolean graphs_build(LoomRun *run, const LoomScope *scope, GError **error)
 {
     const LoomNode *section = loom_node_get(run->config, "graphs");
+    gboolean good = TRUE;
 
     if (!section || section->type != LOOM_NODE_MAPPING || !section->items->len)
-        return loom_node_fail(section ? section : run->config, error,
-                              "config needs 'graphs:', a mapping of names to graphs");
+        return loom_node_fail_as(section ? section : run->config, "E-KEY-MISSING", error,
+                                 "config needs 'graphs:', a mapping of names to graphs");
     for (guint i = 0; i < section->items->len; i++) {
         const char *id = ((LoomNode *)section->keys->pdata[i])->text;
         const gboolean runs = g_strcmp0(id, run->graph) == 0;
@@ -87,33 +94,51 @@ static gboolean graphs_build(LoomRun *run, const LoomScope *scope, GError **erro
 
         if (!graph)
             return FALSE;
+        good = good && !graph->broken;
         g_ptr_array_add(run->graphs, graph);
         g_hash_table_insert(run->by_graph, g_strdup(id), graph);
     }
     run->main = run->graph ? g_hash_table_lookup(run->by_graph, run->graph) : NULL;
-    if (run->main)
-        return TRUE;
+    if (run->main || (!run->graph && scope->findings))
+        return good || loom_findings_fail(error);
 
     const LoomNode *name = loom_node_get(loom_node_get(run->config, "run"), "graph");
     g_autofree char *hint = loom_hint_among(name->text, run->by_graph);
-    return loom_node_fail(name, error, "run: graph: there is no '%s' under 'graphs:'%s",
-                          name->text, hint);
+    return loom_node_fail_as(name, "E-NAME-UNKNOWN", error,
+                             "run: graph: there is no '%s' under 'graphs:'%s", name->text,
+                             hint);
 }
 
-static gboolean graphs_check(LoomRun *run, const LoomScope *scope, GError **error)
+/* The parameters of all stages, then what flows between those that fit. */
+static gboolean graphs_fill(LoomRun *run, const LoomScope *scope, GError **error)
 {
-    for (guint i = 0; i < run->graphs->len; i++)
-        if (!loom_graph_fill(run->graphs->pdata[i], scope, error)
-            || !loom_graph_check_slots(run->graphs->pdata[i], error))
+    gboolean good = TRUE;
+
+    for (guint i = 0; i < run->graphs->len; i++) {
+        LoomGraph *graph = run->graphs->pdata[i];
+        g_autoptr(GError) cause = NULL;
+
+        if (loom_graph_fill(graph, scope, &cause)
+            && (graph->broken || loom_graph_check_slots(graph, scope->findings, &cause)))
+            continue;
+        if (!loom_findings_keep(scope->findings, &cause, error))
             return FALSE;
+        good = FALSE;
+    }
+    return good || loom_findings_fail(error);
+}
+
+static gboolean graphs_check(LoomRun *run, GError **error)
+{
     for (guint i = 0; i < run->graphs->len; i++)
         if (!loom_graph_check_models(run->graphs->pdata[i], run->by_graph, error))
             return FALSE;
     if (run->steps && !loom_graph_counter(run->main))
-        return loom_node_fail(loom_node_get(loom_node_get(run->config, "run"), "steps"), error,
-                              "run: steps: graph '%s' has no stage that counts steps, such as "
-                              "sgd_step",
-                              run->graph);
+        return loom_node_fail_as(loom_node_get(loom_node_get(run->config, "run"), "steps"),
+                                 "E-GRAPH", error,
+                                 "run: steps: graph '%s' has no stage that counts steps, such "
+                                 "as sgd_step",
+                                 run->graph);
     return TRUE;
 }
 
@@ -121,11 +146,13 @@ static gboolean data_blame(const LoomNode *node, GError **error)
 {
     g_autofree char *place = loom_node_place(node);
 
+    if (error)
+        loom_error_call(*error, "E-DATA");
     g_prefix_error(error, "%s: data: ", place);
     return FALSE;
 }
 
-static gboolean data_open(LoomRun *run, GError **error)
+static gboolean data_open(LoomRun *run, const LoomScope *scope, GError **error)
 {
     const LoomNode *section = loom_node_get(run->config, "data");
     const LoomNode *folder = loom_node_get(section, "dataset");
@@ -133,7 +160,7 @@ static gboolean data_open(LoomRun *run, GError **error)
 
     if (run->dataset || !section)
         return TRUE;
-    if (!loom_params_fill(loom_data_params, &options, section, NULL, "data", NULL, error))
+    if (!loom_params_fill(loom_data_params, &options, section, NULL, "data", scope, error))
         return FALSE;
     run->dataset = loom_dataset_open(&options, error);
     loom_params_clear(loom_data_params, &options);
@@ -162,23 +189,43 @@ static gboolean backend_open(LoomRun *run, const LoomScope *scope, GError **erro
     return run->backend && loom_instance_open(run->backend, &host, error);
 }
 
+static gboolean hop_open(LoomRun *run, LoomGraph *graph, LoomHop *hop, GError **error)
+{
+    LoomHost host = {run, hop->id, graph};
+
+    for (guint w = 0; w < loom_hop_copies(hop); w++)
+        if (!loom_instance_open(hop->instances[w], &host, error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean stages_open(LoomRun *run, GError **error)
 {
+    LoomFindings *findings = run->options.findings;
+    gboolean good = TRUE;
+
     for (guint g = 0; g < run->graphs->len; g++) {
         LoomGraph *graph = run->graphs->pdata[g];
 
         for (guint i = 0; i < graph->hops->len; i++) {
-            LoomHop *hop = graph->hops->pdata[i];
-            LoomHost host = {run, hop->id, graph};
+            g_autoptr(GError) cause = NULL;
 
-            for (guint w = 0; w < loom_hop_copies(hop); w++)
-                if (!loom_instance_open(hop->instances[w], &host, error))
-                    return FALSE;
+            if (hop_open(run, graph, graph->hops->pdata[i], &cause))
+                continue;
+            if (!loom_findings_keep(findings, &cause, error))
+                return FALSE;
+            good = FALSE;
         }
-        if (!loom_graph_plan(graph, error))
+        if (!good)
+            continue;
+        g_autoptr(GError) cause = NULL;
+        if (loom_graph_plan(graph, findings, &cause))
+            continue;
+        if (!loom_findings_keep(findings, &cause, error))
             return FALSE;
+        good = FALSE;
     }
-    return TRUE;
+    return good || loom_findings_fail(error);
 }
 
 static gboolean resume(LoomRun *run, GError **error)
@@ -214,14 +261,56 @@ static gboolean journal_make(LoomRun *run, GError **error)
 
 static gboolean run_open(LoomRun *run, GError **error)
 {
-    const LoomScope scope = {run->registry, run->by_model, run->by_graph};
+    const LoomScope scope = {
+        .registry = run->registry, .models = run->by_model, .graphs = run->by_graph};
 
-    return top_read(run, error) && place_read(run, error) && graphs_build(run, &scope, error)
-           && loom_models_make(run, &scope, error) && graphs_check(run, &scope, error)
-           && pool_make(run, error) && data_open(run, error) && backend_open(run, &scope, error)
-           && loom_models_open(run, error) && loom_ranks_open(run, &scope, error)
-           && stages_open(run, error) && resume(run, error) && data_check(run, error)
-           && journal_make(run, error);
+    return top_read(run, &scope, error) && run_read(run, &scope, error)
+           && place_read(run, error) && graphs_build(run, &scope, error)
+           && loom_models_make(run, &scope, error) && graphs_fill(run, &scope, error)
+           && graphs_check(run, error) && pool_make(run, error) && data_open(run, &scope, error)
+           && backend_open(run, &scope, error) && loom_models_open(run, error)
+           && loom_ranks_open(run, &scope, error) && stages_open(run, error)
+           && resume(run, error) && data_check(run, error) && journal_make(run, error);
+}
+
+/* ---- looking for every problem ------------------------------------------------------ */
+
+/* Keeps the error of a step that failed, so that the look goes on. */
+static gboolean kept(LoomRun *run, gboolean good, GError **cause)
+{
+    if (!good)
+        loom_findings_keep(run->options.findings, cause, NULL);
+    g_clear_error(cause);
+    return good;
+}
+
+/* The same steps as run_open; each that does not rest on one that failed is taken. */
+static void run_look(LoomRun *run)
+{
+    const LoomScope scope = {run->registry, run->by_model, run->by_graph,
+                             run->options.findings};
+    GError *cause = NULL;
+    gboolean good = kept(run, top_read(run, &scope, &cause), &cause);
+
+    good = kept(run, run_read(run, &scope, &cause), &cause) && good;
+    good = kept(run, place_read(run, &cause), &cause) && good;
+    good = kept(run, graphs_build(run, &scope, &cause), &cause) && good;
+    good = kept(run, loom_models_make(run, &scope, &cause), &cause) && good;
+    good = kept(run, graphs_fill(run, &scope, &cause), &cause) && good;
+    good = good && kept(run, graphs_check(run, &cause), &cause);
+    good = kept(run, pool_make(run, &cause), &cause) && good;
+    if (!run->pool)
+        run->pool = loom_pool_new(0);
+    const gboolean data = kept(run, data_open(run, &scope, &cause), &cause);
+    if (data && run->dataset)
+        loom_run_look(run, loom_node_get(run->config, "data"));
+    good = good && kept(run, backend_open(run, &scope, &cause), &cause);
+    good = good && kept(run, loom_models_open(run, &cause), &cause);
+    good = good && kept(run, loom_ranks_open(run, &scope, &cause), &cause);
+    good = good && data && kept(run, stages_open(run, &cause), &cause);
+    run->planned = good;
+    if (good && run->survey)
+        loom_run_look_at_patches(run);
 }
 
 /* ---- the life of a run -------------------------------------------------------------- */
@@ -244,7 +333,12 @@ LoomRun *loom_run_open(LoomNode *config, const LoomRegistry *registry,
     run->resumed_at = -1;
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->recording, NULL);
-    return run_open(run, error) ? g_steal_pointer(&run) : NULL;
+    if (options->findings) {
+        run_look(run);
+        return g_steal_pointer(&run);
+    }
+    run->planned = run_open(run, error);
+    return run->planned ? g_steal_pointer(&run) : NULL;
 }
 
 LoomRunEnd loom_run_execute(LoomRun *run, GError **error)
@@ -352,6 +446,7 @@ void loom_run_free(LoomRun *run)
     for (guint i = run->models->len; i > 0; i--)
         loom_instance_free(run->models->pdata[i - 1]);
     loom_instance_free(run->backend);
+    loom_survey_free(run->survey);
     loom_dataset_free(run->dataset);
     loom_pool_free(run->pool);
     loom_journal_close(run->journal);
@@ -391,4 +486,14 @@ gint64 loom_run_step(const LoomRun *run)
 const LoomDataset *loom_run_dataset(const LoomRun *run)
 {
     return run->dataset;
+}
+
+const LoomSurvey *loom_run_survey(const LoomRun *run)
+{
+    return run->survey;
+}
+
+gboolean loom_run_planned(const LoomRun *run)
+{
+    return run->planned;
 }

@@ -3,6 +3,8 @@
 
 #include "config/yaml.h"
 #include "cluster/rendezvous.h"
+#include "core/findings.h"
+#include "data/survey.h"
 #include "graph/moves.h"
 #include "plugin/registry.h"
 
@@ -20,6 +22,9 @@ typedef struct {
     /* Called when a graph moves on, one at a time and not beside `record`; may be NULL. */
     void (*moves)(const LoomMove *move, gpointer data);
     gpointer data; /* of both */
+    /* To look only: every problem of config and data goes here, the voxels of all images are
+     * read, and loom_run_open never fails.  NULL: the first problem ends it. */
+    LoomFindings *findings;
 } LoomRunOptions;
 
 typedef enum {
@@ -52,6 +57,10 @@ guint loom_run_processes(const LoomRun *run);
 const char *loom_run_reason(const LoomRun *run);
 char *loom_run_queues(const LoomRun *run); /* "scale 3/4, batch 4/4"; (transfer full) */
 const LoomDataset *loom_run_dataset(const LoomRun *run);
+/* What was found in the data; NULL: nobody looked, or there is no data set that opens. */
+const LoomSurvey *loom_run_survey(const LoomRun *run);
+/* Everything could be opened: only then may a run that was looked at be described. */
+gboolean loom_run_planned(const LoomRun *run);
 /* Where the threads are and what flows, for people: a table; as Graphviz.  (transfer full) */
 char *loom_run_describe(const LoomRun *run);
 char *loom_run_dot(const LoomRun *run);
@@ -60,3 +69,5 @@ char *loom_run_config(const LoomRun *run);
 /* What the run will need: tensors of models, packets in flight at most (0: sizes unknown). */
 guint64 loom_run_model_bytes(const LoomRun *run);
 guint64 loom_run_packets(const LoomRun *run);
+/* Bytes that it will leave on disk: checkpoints and models, masks of validation. */
+void loom_run_disk(const LoomRun *run, guint64 *checkpoints, guint64 *predictions);

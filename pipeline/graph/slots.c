@@ -25,28 +25,44 @@ static const char *dtype_text(LoomDtype dtype)
     return names[dtype];
 }
 
+/* "'load', t.yaml:5:12", the stage above @hop that wrote the slot last; (transfer full). */
+static char *writer_place(const LoomHop *hop, const char *slot)
+{
+    while ((hop = hop->parent))
+        for (const LoomSlot *write = hop->stage->writes; write && write->name; write++)
+            if (g_str_equal(write->name, slot)) {
+                g_autofree char *place = loom_node_place(hop->node);
+
+                return g_strdup_printf("'%s', %s", hop->id, place);
+            }
+    return g_strdup("nowhere");
+}
+
 static gboolean slot_check(const LoomHop *hop, const LoomSlot *read, const LoomSlot *written,
                            GError **error)
 {
     if (!written)
         return (read->flags & LOOM_SLOT_OPTIONAL)
-               || loom_node_fail(hop->node, error,
-                                 "stage '%s' (%s) reads '%s' (%s), which no stage before it "
-                                 "writes",
-                                 hop->id, hop->stage->base.name, read->name, read->help);
+               || loom_node_fail_as(hop->node, "E-GRAPH-SLOT", error,
+                                    "stage '%s' (%s) reads '%s' (%s), which no stage before it "
+                                    "writes",
+                                    hop->id, hop->stage->base.name, read->name, read->help);
     const gboolean typed =
         read->dtype == LOOM_ANY || written->dtype == LOOM_ANY || read->dtype == written->dtype;
     if (typed && (!read->axes || !written->axes || g_str_equal(read->axes, written->axes)))
         return TRUE;
-    return loom_node_fail(hop->node, error,
-                          "stage '%s' (%s) reads '%s' as %s %s, but it arrives as %s %s: is a "
-                          "stage missing before it (batch?)",
-                          hop->id, hop->stage->base.name, read->name, dtype_text(read->dtype),
-                          read->axes, dtype_text(written->dtype), written->axes);
+    g_autofree char *place = writer_place(hop, read->name);
+    return loom_node_fail_as(hop->node, "E-GRAPH-SHAPE", error,
+                             "stage '%s' (%s) reads '%s' as %s %s, but it arrives as %s %s "
+                             "(from %s): is a stage missing before it (batch?)",
+                             hop->id, hop->stage->base.name, read->name,
+                             dtype_text(read->dtype), read->axes, dtype_text(written->dtype),
+                             written->axes, place);
 }
 
-gboolean loom_graph_check_slots(const LoomGraph *graph, GError **error)
+gboolean loom_graph_check_slots(const LoomGraph *graph, LoomFindings *findings, GError **error)
 {
+    gboolean good = TRUE;
     g_autoptr(GHashTable) behind = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
                                                          (GDestroyNotify)g_hash_table_unref);
 
@@ -54,13 +70,19 @@ gboolean loom_graph_check_slots(const LoomGraph *graph, GError **error)
         LoomHop *hop = graph->hops->pdata[i];
         GHashTable *above = hop->parent ? g_hash_table_lookup(behind, hop->parent) : NULL;
 
-        for (const LoomSlot *read = hop->stage->reads; read && read->name; read++)
-            if (!slot_check(hop, read, above ? g_hash_table_lookup(above, read->name) : NULL,
-                            error))
+        for (const LoomSlot *read = hop->stage->reads; read && read->name; read++) {
+            g_autoptr(GError) cause = NULL;
+
+            if (slot_check(hop, read, above ? g_hash_table_lookup(above, read->name) : NULL,
+                           &cause))
+                continue;
+            if (!loom_findings_keep(findings, &cause, error))
                 return FALSE;
+            good = FALSE;
+        }
         g_hash_table_insert(behind, hop, slots_behind(hop, above));
     }
-    return TRUE;
+    return good || loom_findings_fail(error);
 }
 
 /* ---- models and lanes --------------------------------------------------------------- */
@@ -85,10 +107,11 @@ static gboolean models_of_hop(const LoomHop *hop, const LoomLane *lane, GHashTab
         const LoomInstance *model = *(LoomInstance **)member;
         const LoomLane *first = g_hash_table_lookup(used, model->id);
         if (first && first != lane)
-            return loom_node_fail(hop->node, error,
-                                  "stages '%s' and '%s' use the model '%s' in two lanes, want "
-                                  "one: remove a 'queue:' between them",
-                                  first->head->id, hop->id, model->id);
+            return loom_node_fail_as(
+                hop->node, "E-GRAPH", error,
+                "stages '%s' and '%s' use the model '%s' in two lanes, want "
+                "one: remove a 'queue:' between them",
+                first->head->id, hop->id, model->id);
         g_hash_table_insert(used, (gpointer)(guintptr)model->id, (gpointer)(guintptr)lane);
     }
     return TRUE;
@@ -98,7 +121,8 @@ static gboolean models_gather(const LoomGraph *graph, const LoomLane *lane, GHas
                               GHashTable *used, guint depth, GError **error)
 {
     if (depth > g_hash_table_size(graphs))
-        return loom_node_fail(graph->node, error, "graph '%s' runs itself", graph->id);
+        return loom_node_fail_as(graph->node, "E-GRAPH", error, "graph '%s' runs itself",
+                                 graph->id);
     for (guint i = 0; i < graph->hops->len; i++) {
         const LoomHop *hop = graph->hops->pdata[i];
 
@@ -119,22 +143,40 @@ gboolean loom_graph_check_models(const LoomGraph *graph, GHashTable *graphs, GEr
 
 /* ---- sizes -------------------------------------------------------------------------- */
 
-gboolean loom_graph_plan(LoomGraph *graph, GError **error)
+static gboolean hop_plan(LoomHop *hop, GError **error)
 {
+    g_autoptr(GError) cause = NULL;
+
+    hop->plan = hop->parent ? hop->parent->plan : (LoomPlan){0};
+    hop->plan.bytes = 0;
+    if (!hop->stage->plan)
+        return TRUE;
+    const gboolean fits = hop->stage->plan(hop->instances[0]->self, &hop->plan, &cause);
+    if (loom_instance_honest(hop->instances[0], !fits, "plan", &cause) && fits)
+        return TRUE;
+    loom_error_call(cause, "E-GRAPH-SIZE");
+    loom_instance_blame(hop->instances[0], &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
+gboolean loom_graph_plan(LoomGraph *graph, LoomFindings *findings, GError **error)
+{
+    g_autoptr(GHashTable) failed = g_hash_table_new(NULL, NULL); /* and what is below them */
+
     for (guint i = 0; i < graph->hops->len; i++) {
         LoomHop *hop = graph->hops->pdata[i];
         g_autoptr(GError) cause = NULL;
 
-        hop->plan = hop->parent ? hop->parent->plan : (LoomPlan){0};
-        hop->plan.bytes = 0;
-        if (!hop->stage->plan)
+        if (g_hash_table_contains(failed, hop->parent)) {
+            g_hash_table_add(failed, hop);
             continue;
-        const gboolean fits = hop->stage->plan(hop->instances[0]->self, &hop->plan, &cause);
-        if (loom_instance_honest(hop->instances[0], !fits, "plan", &cause) && fits)
+        }
+        if (hop_plan(hop, &cause))
             continue;
-        loom_instance_blame(hop->instances[0], &cause);
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return FALSE;
+        if (!loom_findings_keep(findings, &cause, error))
+            return FALSE;
+        g_hash_table_add(failed, hop);
     }
-    return TRUE;
+    return !g_hash_table_size(failed) || loom_findings_fail(error);
 }

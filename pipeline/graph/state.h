@@ -20,6 +20,8 @@ struct _LoomRun {
     gint64 steps; /* 0: as many as the data gives */
     LoomPool *pool;
     LoomDataset *dataset;
+    LoomSurvey *survey; /* NULL: nobody looked at its files */
+    gboolean planned;   /* all stages are open */
     LoomInstance *backend;
     GPtrArray *models;    /* LoomInstance *, owned, in the order of the file */
     GHashTable *by_model; /* id -> LoomInstance * */
@@ -41,6 +43,11 @@ struct _LoomRun {
     LoomLock lock;         /* guards the error */
     GError *error;         /* the first one */
 };
+
+/* Everything about the data of a run that is looked at; needs run->dataset and run->pool. */
+void loom_run_look(LoomRun *run, const LoomNode *section);
+/* Cases that the patches of the training graph do not fit into; after the stages are open. */
+void loom_run_look_at_patches(LoomRun *run);
 
 struct _LoomHost {
     LoomRun *run;

@@ -18,7 +18,8 @@ const LoomPlugin *loom_instance_plugin(LoomKind kind, const LoomNode *node,
     const char *kind_name = loom_kind_name(kind);
 
     if (node->type != LOOM_NODE_MAPPING || !use || use->type != LOOM_NODE_SCALAR) {
-        loom_node_fail(node, error, "want a %s: {use: NAME, ...}", kind_name);
+        loom_node_fail_as(node, "E-VALUE-TYPE", error, "want a %s: {use: NAME, ...}",
+                          kind_name);
         return NULL;
     }
     const LoomPlugin *plugin = loom_registry_find(scope->registry, kind, use->text);
@@ -32,8 +33,9 @@ const LoomPlugin *loom_instance_plugin(LoomKind kind, const LoomNode *node,
     g_auto(GStrv) names = g_strv_builder_end(builder);
     g_autofree char *hint = loom_did_you_mean(use->text, (const char *const *)names);
     g_autofree char *all = *hint ? NULL : loom_words_join((const char *const *)names);
-    loom_node_fail(use, error, "there is no %s '%s'%s%s%s%s", kind_name, use->text, hint,
-                   all ? " (there are: " : "", all ? all : "", all ? ")" : "");
+    loom_node_fail_as(use, "E-NAME-UNKNOWN", error, "there is no %s '%s'%s%s%s%s", kind_name,
+                      use->text, hint, all ? " (there are: " : "", all ? all : "",
+                      all ? ")" : "");
     return NULL;
 }
 

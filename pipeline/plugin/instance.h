@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/yaml.h"
+#include "core/findings.h"
 #include "registry.h"
 
 #include <loom/context.h>
@@ -11,6 +12,8 @@ typedef struct {
     const LoomRegistry *registry;
     GHashTable *models; /* id -> LoomInstance *, borrowed; NULL: none */
     GHashTable *graphs; /* id -> anything; NULL: none */
+    /* All mistakes go here, and the error that is returned says so; NULL: the first ends it. */
+    LoomFindings *findings;
 } LoomScope;
 
 /* Fills the members at the rows' offsets from a mapping.  Keys in @reserved (ends with NULL,

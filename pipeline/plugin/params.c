@@ -56,17 +56,17 @@ static gboolean range_check(const LoomParam *row, double value, const LoomNode *
 {
     if (value >= row->min && value <= row->max)
         return TRUE;
-    return loom_node_fail(node, error, "%s: %s is out of range, want %.17g to %.17g%s%s", what,
-                          node->text, row->min, row->max, row->unit ? " " : "",
-                          row->unit ? row->unit : "");
+    return loom_node_fail_as(
+        node, "E-VALUE-RANGE", error, "%s: %s is out of range, want %.17g to %.17g%s%s", what,
+        node->text, row->min, row->max, row->unit ? " " : "", row->unit ? row->unit : "");
 }
 
 static gboolean text_of(const LoomNode *node, const char *what, const char *wanted,
                         GError **error)
 {
     return node->type == LOOM_NODE_SCALAR
-           || loom_node_fail(node, error, "%s: found a %s, want %s", what,
-                             node->type == LOOM_NODE_SEQUENCE ? "list" : "mapping", wanted);
+           || loom_node_fail_as(node, "E-VALUE-TYPE", error, "%s: found a %s, want %s", what,
+                                node->type == LOOM_NODE_SEQUENCE ? "list" : "mapping", wanted);
 }
 
 static gboolean choice_fill(const LoomParam *row, int *member, const LoomNode *node,
@@ -82,8 +82,9 @@ static gboolean choice_fill(const LoomParam *row, int *member, const LoomNode *n
             return TRUE;
         }
     g_autofree char *hint = loom_did_you_mean(node->text, row->choices);
-    return loom_node_fail(node, error, "%s: unknown choice '%s'%s (there are: %s)", what,
-                          node->text, hint, all);
+    return loom_node_fail_as(node, "E-VALUE-CHOICE", error,
+                             "%s: unknown choice '%s'%s (there are: %s)", what, node->text,
+                             hint, all);
 }
 
 /* A scalar counts as a list of one. */
@@ -110,7 +111,8 @@ static gboolean numbers_fill(const LoomParam *row, GArray *numbers, const LoomNo
                              const char *what, GError **error)
 {
     if (node->type == LOOM_NODE_MAPPING)
-        return loom_node_fail(node, error, "%s: found a mapping, want a list of numbers", what);
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error,
+                                 "%s: found a mapping, want a list of numbers", what);
     for (guint i = 0; node->type == LOOM_NODE_SEQUENCE && i < node->items->len; i++)
         if (!numbers_fill(row, numbers, node->items->pdata[i], what, error))
             return FALSE;
@@ -164,15 +166,20 @@ static gboolean plugins_fill(const LoomParam *row, LoomInstances *member, const 
     const LoomKind kind = loom_kind_from(row->choices[0]);
 
     if (node->type != LOOM_NODE_SEQUENCE)
-        return loom_node_fail(node, error, "%s: want a list: [{use: NAME, ...}, ...]", what);
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error,
+                                 "%s: want a list: [{use: NAME, ...}, ...]", what);
     member->v = g_new0(LoomInstance *, node->items->len + 1);
     for (guint i = 0; i < node->items->len; i++) {
-        member->v[i] = loom_instance_new(kind, NULL, node->items->pdata[i], NULL, scope, error);
-        if (!member->v[i])
+        g_autoptr(GError) cause = NULL;
+
+        member->v[member->n] =
+            loom_instance_new(kind, NULL, node->items->pdata[i], NULL, scope, &cause);
+        if (member->v[member->n])
+            member->n++;
+        else if (!loom_findings_keep(scope ? scope->findings : NULL, &cause, error))
             return FALSE;
-        member->n = i + 1;
     }
-    return TRUE;
+    return member->n == node->items->len || loom_findings_fail(error);
 }
 
 /* The id must be a key of @table. */
@@ -184,8 +191,9 @@ static gboolean id_check(GHashTable *table, const LoomNode *node, const char *wh
     if (table && g_hash_table_contains(table, node->text))
         return TRUE;
     g_autofree char *hint = loom_hint_among(node->text, table);
-    return loom_node_fail(node, error, "%s: there is no '%s' under '%s:'%s", what, node->text,
-                          section, hint);
+    return loom_node_fail_as(node, "E-NAME-UNKNOWN", error,
+                             "%s: there is no '%s' under '%s:'%s", what, node->text, section,
+                             hint);
 }
 
 static gboolean value_fill(const LoomParam *row, gpointer member, const LoomNode *node,
@@ -276,57 +284,87 @@ gboolean loom_param_default_check(const LoomParam *row, GError **error)
     return FALSE;
 }
 
+static gboolean key_check(const LoomNode *key, const char *const *known, const char *what,
+                          GError **error)
+{
+    if (g_strv_contains(known, key->text))
+        return TRUE;
+    g_autofree char *hint = loom_did_you_mean(key->text, known);
+    g_autofree char *all = *hint ? NULL : loom_words_join(known);
+    return loom_node_fail_as(key, "E-KEY-UNKNOWN", error, "%s has no key '%s'%s%s%s%s", what,
+                             key->text, hint, all ? " (its keys: " : "", all ? all : "",
+                             all ? ")" : "");
+}
+
 static gboolean known_check(const LoomParam *rows, const LoomNode *node,
-                            const char *const *reserved, const char *what, GError **error)
+                            const char *const *reserved, const char *what,
+                            LoomFindings *findings, GError **error)
 {
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    gboolean good = TRUE;
 
     for (const LoomParam *row = rows; row && row->name; row++)
         g_strv_builder_add(builder, row->name);
     for (; reserved && *reserved; reserved++)
         g_strv_builder_add(builder, *reserved);
     g_auto(GStrv) keys = g_strv_builder_end(builder);
-    const char *const *known = (const char *const *)keys;
     for (guint i = 0; i < node->keys->len; i++) {
-        const LoomNode *key = node->keys->pdata[i];
+        g_autoptr(GError) cause = NULL;
 
-        if (g_strv_contains(known, key->text))
+        if (key_check(node->keys->pdata[i], (const char *const *)keys, what, &cause))
             continue;
-        g_autofree char *hint = loom_did_you_mean(key->text, known);
-        g_autofree char *all = *hint ? NULL : loom_words_join(known);
-        return loom_node_fail(key, error, "%s has no key '%s'%s%s%s%s", what, key->text, hint,
-                              all ? " (its keys: " : "", all ? all : "", all ? ")" : "");
+        if (!loom_findings_keep(findings, &cause, error))
+            return FALSE;
+        good = FALSE;
     }
-    return TRUE;
+    return good || loom_findings_fail(error);
+}
+
+/* The value that is given, or the default. */
+static gboolean row_fill(const LoomParam *row, gpointer self, const LoomNode *node,
+                         const char *what, const LoomScope *scope, GError **error)
+{
+    const LoomNode *given = loom_node_get(node, row->name);
+    g_autoptr(LoomNode) fallback = NULL;
+    g_autofree char *subject = g_strdup_printf("%s: %s", what, row->name);
+
+    if (!given && !row->def)
+        return node
+                   ? loom_node_fail_as(node, "E-KEY-MISSING", error,
+                                       "%s needs the key '%s' (%s)", what, row->name, row->help)
+                   : loom_fail_as(error, "E-KEY-MISSING", LOOM_ERROR_CONFIG,
+                                  "%s needs the key '%s' (%s)", what, row->name, row->help);
+    if (!given && !(given = fallback = default_node(row, error)))
+        return FALSE;
+    return value_fill(row, (char *)self + row->offset, given, subject, scope, error);
 }
 
 static gboolean rows_fill(const LoomParam *rows, gpointer self, const LoomNode *node,
                           const char *const *reserved, const char *what, const LoomScope *scope,
                           GError **error)
 {
+    LoomFindings *findings = scope ? scope->findings : NULL;
+    g_autoptr(GError) unknown = NULL;
+    gboolean good = TRUE;
+
     if (node && node->type != LOOM_NODE_MAPPING)
-        return loom_node_fail(node, error, "%s: want a mapping of keys and values", what);
-    if (node && !known_check(rows, node, reserved, what, error))
-        return FALSE;
-    for (const LoomParam *row = rows; row && row->name; row++) {
-        const LoomNode *given = loom_node_get(node, row->name);
-        g_autoptr(LoomNode) fallback = NULL;
-        g_autofree char *subject = g_strdup_printf("%s: %s", what, row->name);
-
-        if (!given && !row->def) {
-            const char *wanted = row->help;
-
-            return node ? loom_node_fail(node, error, "%s needs the key '%s' (%s)", what,
-                                         row->name, wanted)
-                        : loom_fail(error, LOOM_ERROR_CONFIG, "%s needs the key '%s' (%s)",
-                                    what, row->name, wanted);
-        }
-        if (!given && !(given = fallback = default_node(row, error)))
+        return loom_node_fail_as(node, "E-VALUE-TYPE", error,
+                                 "%s: want a mapping of keys and values", what);
+    if (node && !known_check(rows, node, reserved, what, findings, &unknown)) {
+        if (!loom_findings_keep(findings, &unknown, error))
             return FALSE;
-        if (!value_fill(row, (char *)self + row->offset, given, subject, scope, error))
-            return FALSE;
+        good = FALSE;
     }
-    return TRUE;
+    for (const LoomParam *row = rows; row && row->name; row++) {
+        g_autoptr(GError) cause = NULL;
+
+        if (row_fill(row, self, node, what, scope, &cause))
+            continue;
+        if (!loom_findings_keep(findings, &cause, error))
+            return FALSE;
+        good = FALSE;
+    }
+    return good || loom_findings_fail(error);
 }
 
 gboolean loom_params_fill(const LoomParam *rows, gpointer self, const LoomNode *node,

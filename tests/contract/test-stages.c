@@ -70,7 +70,7 @@ static void test_name(gconstpointer plugin)
 static void test_defaults(gconstpointer plugin)
 {
     const LoomPlugin *base = plugin;
-    const LoomScope scope = {loom_test_registry(), NULL, NULL};
+    const LoomScope scope = {.registry = loom_test_registry()};
     g_autoptr(GArray) rows = g_array_new(TRUE, TRUE, sizeof(LoomParam));
     g_autofree gpointer self = g_malloc0(base->instance_size);
     g_autoptr(GError) error = NULL;

@@ -290,6 +290,15 @@ static void assert_made(const char *folder, const char *name)
         g_error("'%s' was not made", path);
 }
 
+/* `check` finds it: on stdout, with exit code 2. */
+static void assert_found(const char *folder, const char *line, const char *part)
+{
+    g_auto(Typed) typed = type(folder, line);
+
+    g_assert_cmpint(typed.code, ==, 2);
+    typed_assert_in(typed.out, part);
+}
+
 static void test_check(void)
 {
     g_autofree char *folder = small_set();
@@ -303,10 +312,10 @@ static void test_check(void)
     typed_assert_in(json.out, "\"problems\":[]");
     typed_assert_in(dot.out, "digraph");
     typed_config(folder, "typo.yaml", "foreground:", "foregrund:");
-    assert_refused(folder, "check typo.yaml", 2, "typo.yaml:16:56: ");
+    assert_found(folder, "check typo.yaml", "E-KEY-UNKNOWN       typo.yaml:16:56\n");
     assert_refused(folder, "run typo.yaml", 2, "did you mean 'foreground'?");
-    assert_refused(folder, "check c.yaml --set data.dataset=nowhere", 2, "nowhere");
-    assert_refused(folder, "check c.yaml --set run.stebs=3", 2, "--set:");
+    assert_found(folder, "check c.yaml --set data.dataset=nowhere", "nowhere");
+    assert_found(folder, "check c.yaml --set run.stebs=3", "E-KEY-UNKNOWN       --set:1:5");
     g_autofree char *runs = g_build_filename(folder, "runs", "typo", NULL);
     g_assert_false(g_file_test(runs, G_FILE_TEST_EXISTS)); /* nothing is left of it */
     loom_test_folder_remove(folder);

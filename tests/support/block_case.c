@@ -70,7 +70,7 @@ float *block_case_input(const BlockCase *c, const char *name, gint64 count)
 BlockDevice *block_device_new(const char *name, guint threads)
 {
     static const char *const reserved[] = {NULL};
-    const LoomScope scope = {loom_test_registry(), NULL, NULL};
+    const LoomScope scope = {.registry = loom_test_registry()};
     g_autofree char *yaml = g_strdup_printf("{use: %s}", name);
     BlockDevice *device = g_new0(BlockDevice, 1);
     GError *error = NULL;

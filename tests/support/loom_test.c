@@ -100,7 +100,7 @@ LoomInstance *loom_test_instance(LoomKind kind, const char *yaml, const LoomInst
 {
     static LoomRun *bare; /* what the host of every such plugin points to */
     static GPtrArray *nodes;
-    const LoomScope scope = {loom_test_registry(), NULL, NULL};
+    const LoomScope scope = {.registry = loom_test_registry()};
     g_autoptr(GError) cause = NULL;
     LoomNode *node = loom_yaml_parse(yaml, strlen(yaml), "test", "/", &cause);
 

@@ -29,7 +29,7 @@ static double eval_on(guint threads, const char *yaml, const LoomTensor *logits,
     g_autoptr(LoomPool) pool = loom_pool_new(threads);
     g_autoptr(LoomNode) node = loom_yaml_parse(yaml, strlen(yaml), "test", "/", NULL);
     g_autoptr(LoomInstance) loss = loom_instance_new(
-        LOOM_KIND_LOSS, NULL, node, NULL, &(LoomScope){loom_test_registry(), NULL, NULL}, NULL);
+        LOOM_KIND_LOSS, NULL, node, NULL, &(LoomScope){.registry = loom_test_registry()}, NULL);
     LoomRun run = {.pool = pool};
     LoomHost host = {&run, "test", NULL};
 

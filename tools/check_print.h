@@ -1,0 +1,22 @@
+/* check_print.h - what `segloom check` found, for people and as JSON. */
+#pragma once
+
+#include "graph/run.h"
+
+#include <json-glib/json-glib.h>
+
+/* What one step and one case took, in seconds; 0: not measured. */
+typedef struct {
+    double step, load;
+} CheckTime;
+
+/* Errors, warnings, notes, each with its place and, of a config, the line it is about.  Those
+ * of one kind in many cases are one entry.  @folder: of the data set, left out of paths; NULL:
+ * none.
+ * @width: columns. */
+void check_findings_print(const LoomFindings *findings, const char *folder, guint width);
+/* Which class is in how many cases and voxels of each split. */
+void check_classes_print(const LoomSurvey *survey);
+/* @run: NULL where the config could not be read. */
+char *check_json(const char *config, const LoomRun *run, const LoomFindings *findings,
+                 const CheckTime *time);
