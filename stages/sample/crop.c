@@ -4,8 +4,9 @@
  * exactly that share is, spread evenly.  A forced patch picks a class uniformly among those
  * present, then one of its voxels uniformly, and has it in its middle; it may reach past the
  * border.  Any other patch lies uniformly inside.  Where the case is smaller than the patch it
- * is padded on both sides, the rest at the end. Source: Isensee et al. 2021 (nnU-Net),
- * foreground oversampling. */
+ * is padded on both sides, the rest at the end.  A margin is loaded around the patch for
+ * augment_nnunet or rotate_scale to turn it in, and changes nothing of where it lies.
+ * Source: Isensee et al. 2021 (nnU-Net), foreground oversampling. */
 #include "patch.h"
 
 #include <loom/loom.h>
@@ -17,13 +18,21 @@ typedef struct {
     LoomInts size;
     gint64 per_volume;
     double foreground, pad_value;
+    int margin;
+    gint64 load[3]; /* size with its margin: what leaves */
 } Crop;
+
+enum { MARGIN_NONE, MARGIN_NNUNET };
+static const char *const crop_margins[] = {"none", "nnunet", NULL};
 
 static const LoomParam crop_params[] = {
     LOOM_INTS(Crop, size, NULL, 1, 4096, "voxels", "of a patch: D, H, W"),
     LOOM_INT(Crop, per_volume, "1", 1, 10000, NULL, "patches of each case that arrives"),
     LOOM_FLOAT(Crop, foreground, "0.33", 0, 1, NULL, "share of patches centred on foreground"),
     LOOM_FLOAT(Crop, pad_value, "0", -1e6, 1e6, NULL, "of the image outside the case"),
+    LOOM_ENUM(
+        Crop, margin, "none", crop_margins,
+        "nnunet: load as much more as augment_nnunet needs, 40 x 56 x 40 as 73 x 80 x 64"),
     {0},
 };
 
@@ -35,11 +44,14 @@ static const LoomSlot crop_slots[] = {
 
 static gboolean crop_open(gpointer self, G_GNUC_UNUSED LoomHost *host, GError **error)
 {
-    const Crop *crop = self;
+    Crop *crop = self;
 
     if (crop->size.n != 3)
         return loom_fail(error, LOOM_ERROR_CONFIG, "size has %u numbers, want 3: D, H, W",
                          crop->size.n);
+    memcpy(crop->load, crop->size.v, sizeof crop->load);
+    if (crop->margin == MARGIN_NNUNET)
+        loom_patch_to_load(crop->size.v, crop->load);
     return TRUE;
 }
 
@@ -80,6 +92,13 @@ static void pick_origin(const gint64 volume[3], const gint64 *size, const gint64
     }
 }
 
+/* From where the patch begins to where its margin does: the middle of both is one voxel. */
+static void widen_origin(const Crop *crop, gint64 origin[3])
+{
+    for (guint i = 0; i < 3; i++)
+        origin[i] -= crop->load[i] / 2 - crop->size.v[i] / 2;
+}
+
 /* Returns: (transfer full): a patch of one slot. */
 static LoomTensor *cut(const LoomTensor *from, const gint64 origin[3], const gint64 *size,
                        double fill, GError **error)
@@ -111,13 +130,13 @@ static LoomPacket *crop_patch(const Crop *crop, const LoomPacket *packet,
     const LoomTensor *label = loom_packet_get(packet, "label");
     g_autoptr(LoomPacket) patch = loom_packet_new();
     LoomTensor *part =
-        cut(loom_packet_get(packet, "image"), origin, crop->size.v, crop->pad_value, error);
+        cut(loom_packet_get(packet, "image"), origin, crop->load, crop->pad_value, error);
 
     if (!part)
         return NULL;
     loom_packet_set(patch, "image", part);
     if (label) {
-        if (!(part = cut(label, origin, crop->size.v, 0, error)))
+        if (!(part = cut(label, origin, crop->load, 0, error)))
             return NULL;
         loom_packet_set(patch, "label", part);
     }
@@ -157,6 +176,7 @@ static LoomFlow crop_process(gpointer self, LoomPacket *packet, LoomContext *ctx
 
         pick_origin(loom_tensor_shape(image) + 1, crop->size.v, centred ? centre : NULL, &rng,
                     origin);
+        widen_origin(crop, origin);
         if (!(patch = crop_patch(crop, mine, origin, error)))
             return LOOM_FLOW_FAIL;
         flow = loom_context_push(ctx, patch, error);
@@ -176,9 +196,9 @@ static gboolean crop_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **
 {
     const Crop *crop = self;
 
-    plan->d = crop->size.v[0];
-    plan->h = crop->size.v[1];
-    plan->w = crop->size.v[2];
+    plan->d = crop->load[0];
+    plan->h = crop->load[1];
+    plan->w = crop->load[2];
     return TRUE;
 }
 

@@ -187,6 +187,57 @@ static void test_crop_background(void)
     g_assert_cmpfloat(image_at(loom_test_out(stage), 0)[0], >=, 1);
 }
 
+/* With a margin the same patch lies in the middle of a larger one: its voxel size / 2 at
+ * load / 2. */
+static void margin_case(const char *foreground)
+{
+    g_autofree char *keys = g_strdup_printf(
+        "{use: crop, size: [3, 5, 4], pad_value: 0.5, foreground: %s", foreground);
+    g_autofree char *yaml = g_strconcat(keys, "}", NULL);
+    g_autofree char *wider = g_strconcat(keys, ", margin: nnunet}", NULL);
+    g_autoptr(LoomTestStage) plain = loom_test_stage(yaml, NULL, NULL);
+    g_autoptr(LoomTestStage) loaded = loom_test_stage(wider, NULL, NULL);
+    gint64 load[3];
+
+    loom_patch_to_load((const gint64[]){3, 5, 4}, load);
+    for (gint64 n = 0; n < 50; n++) {
+        LoomPacket *packet = counted_case(9, 4, 7);
+
+        for (gint64 v = 0; v < 252; v++)
+            label_of(packet)[v] = v % 5 == 0;
+        g_assert_cmpint(loom_test_push(plain, loom_packet_fork(packet), n, NULL), ==,
+                        LOOM_FLOW_OK);
+        g_assert_cmpint(loom_test_push(loaded, packet, n, NULL), ==, LOOM_FLOW_OK);
+        const guint last = loom_test_out(plain)->len - 1;
+        const LoomPacket *out = loom_test_out(loaded)->pdata[last];
+        for (int i = 0; i < 3; i++)
+            g_assert_cmpint(loom_tensor_shape(loom_packet_get(out, "label"))[i], ==, load[i]);
+        for (gint64 v = 0; v < 60; v++) {
+            const gint64 d = v / 20 + load[0] / 2 - 1, h = v / 4 % 5 + load[1] / 2 - 2;
+            const gint64 at = (d * load[1] + h) * load[2] + v % 4 + load[2] / 2 - 2;
+
+            g_assert_cmpfloat(image_at(loom_test_out(loaded), last)[at], ==,
+                              image_at(loom_test_out(plain), last)[v]);
+            g_assert_cmpint(label_at(loom_test_out(loaded), last)[at], ==,
+                            label_at(loom_test_out(plain), last)[v]);
+        }
+    }
+}
+
+static void test_crop_margin(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: crop, size: [40, 56, 40], margin: nnunet}", NULL, NULL);
+    const LoomStage *crop =
+        (const LoomStage *)loom_registry_find(loom_test_registry(), LOOM_KIND_STAGE, "crop");
+    LoomPlan plan = {0};
+
+    g_assert_true(crop->plan(loom_test_self(stage), &plan, NULL));
+    g_assert_true(plan.d == 73 && plan.h == 80 && plan.w == 64);
+    margin_case("0");
+    margin_case("1");
+}
+
 static void test_crop_errors(void)
 {
     g_autoptr(LoomTestStage) stage =
@@ -310,6 +361,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/crop/small", test_crop_small);
     g_test_add_func("/stages/crop/border", test_crop_border);
     g_test_add_func("/stages/crop/background", test_crop_background);
+    g_test_add_func("/stages/crop/margin", test_crop_margin);
     g_test_add_func("/stages/crop/errors", test_crop_errors);
     g_test_add_func("/stages/batch/stack", test_batch);
     g_test_add_func("/stages/batch/start", test_batch_start);

@@ -7,5 +7,6 @@
 #include <loom/loss_kit.h>
 #include <loom/network.h>
 #include <loom/packet.h>
+#include <loom/rotation.h>
 #include <loom/store.h>
 #include <loom/tensor.h>
