@@ -3,7 +3,7 @@
  *   channels
  * Source: nnU-Net v2's defaults: chance 0.1, max 0.1 (on z-scored images; batchgenerators calls
  * it a variance and uses it as a deviation, and so do we). */
-#include <loom/loom.h>
+#include "intensity.h"
 
 typedef struct {
     double chance, max;
@@ -31,12 +31,7 @@ static gboolean noise_map(gpointer self, LoomPacket *packet, LoomContext *ctx, G
     LoomTensor *image = loom_packet_edit(packet, "image", error);
     if (!image)
         return FALSE;
-    float *x = loom_tensor_f32_mut(image);
-    const gint64 count = loom_tensor_count(image);
-    const double deviation = loom_rng_uniform(&rng, 0, noise->max);
-
-    for (gint64 i = 0; i < count; i++)
-        x[i] += (float)(deviation * loom_rng_normal(&rng));
+    intensity_noise(image, noise->max, &rng);
     return TRUE;
 }
 

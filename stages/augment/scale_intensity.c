@@ -1,7 +1,7 @@
 /* scale_intensity - multiply the image by a random factor, by chance:
- *   y = f x,  f ~ U(low, high), for each channel its own or one for all
+ *   y = f x,  f below 1 as often as above, for each channel its own or one for all
  * Source: nnU-Net v2's multiplicative brightness: chance 0.15, 0.75 to 1.25, per channel. */
-#include <loom/loom.h>
+#include "intensity.h"
 
 typedef struct {
     double low, high, chance;
@@ -43,18 +43,7 @@ static gboolean scale_intensity_map(gpointer self, LoomPacket *packet, LoomConte
     LoomTensor *image = loom_packet_edit(packet, "image", error);
     if (!image)
         return FALSE;
-    const gint64 channels = loom_tensor_size(image, 'C');
-    const gint64 voxels = loom_tensor_count_from(image, 'D');
-    float factor = 1.0f;
-
-    for (gint64 c = 0; c < channels; c++) {
-        float *x = loom_tensor_f32_mut(image) + c * voxels;
-
-        if (c == 0 || scale->per_channel)
-            factor = (float)loom_rng_uniform(&rng, scale->low, scale->high);
-        for (gint64 v = 0; v < voxels; v++)
-            x[v] *= factor;
-    }
+    intensity_scale(image, scale->low, scale->high, scale->per_channel, &rng);
     return TRUE;
 }
 
