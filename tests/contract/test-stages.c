@@ -11,6 +11,7 @@ static const char *const recipes[] = {
     "{use: normalise, schemes: [zscore]}",
     "{use: orient, axes: SPL}",
     "{use: resample, spacing: [0.7, 1.6, 0.5]}",
+    "{use: rotate_scale, size: [4, 5, 6], rotation_chance: 1, scale_chance: 1}",
 };
 
 static gboolean named(const char *name)
