@@ -12,6 +12,9 @@ static const char *const recipes[] = {
     "{use: orient, axes: SPL}",
     "{use: resample, spacing: [0.7, 1.6, 0.5]}",
     "{use: rotate_scale, size: [4, 5, 6], rotation_chance: 1, scale_chance: 1}",
+    "{use: augment_nnunet, size: [4, 5, 6], rotation_chance: 1, noise_chance: 1, "
+    "blur_chance: 1, contrast_chance: 1, low_resolution_chance: 1, gamma_chance: 1, "
+    "mask: nonzero}",
 };
 
 static gboolean named(const char *name)
