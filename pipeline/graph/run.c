@@ -330,6 +330,8 @@ LoomRun *loom_run_open(LoomNode *config, const LoomRegistry *registry,
     run->by_model = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->by_graph = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->recipes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    run->weight_sets =
+        g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
     run->resumed_at = -1;
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->recording, NULL);
@@ -455,6 +457,7 @@ void loom_run_free(LoomRun *run)
     g_hash_table_unref(run->by_graph);
     g_hash_table_unref(run->by_model);
     g_hash_table_unref(run->recipes);
+    g_hash_table_unref(run->weight_sets);
     pthread_mutex_destroy(&run->recording);
     pthread_mutex_destroy(&run->lock);
     g_clear_error(&run->error);

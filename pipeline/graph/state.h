@@ -25,6 +25,7 @@ struct _LoomRun {
     LoomInstance *backend;
     GPtrArray *models;    /* LoomInstance *, owned, in the order of the file */
     GHashTable *by_model; /* id -> LoomInstance * */
+    GHashTable *weight_sets; /* LoomInstance * -> GPtrArray of LoomStore *, several of them */
     GPtrArray *graphs;    /* LoomGraph *, owned, in the order of the file */
     GHashTable *by_graph; /* id -> LoomGraph * */
     LoomGraph *main;

@@ -104,6 +104,12 @@ LOOM_EXPORT LoomPool *loom_context_pool(const LoomContext *ctx);
 LOOM_EXPORT LoomFlow loom_context_run_graph(LoomContext *ctx, const char *graph,
                                             GError **error);
 
+/* `weights: [FILE, FILE, ...]` of a model: how many there are (1 without), and which of them it
+ * computes with from here on, counted from 0: for the stage that holds the model. */
+LOOM_EXPORT guint loom_context_weight_sets(const LoomContext *ctx, const LoomInstance *model);
+LOOM_EXPORT void loom_context_weights_use(LoomContext *ctx, const LoomInstance *model,
+                                          guint set);
+
 /* Numbers for people: a line in log.jsonl and on the terminal.  @kind: "step", "metrics". */
 typedef struct {
     const char *name;
