@@ -2,24 +2,33 @@
  *   mean[k,v] = sum_i w_i(v) logits_i[k,v] / sum_i w_i(v),   prediction[v] = argmax_k mean[k,v]
  * with windows i that overlap and weights w that fall off from the middle of a window.
  *
- * Windows go through the case from D = 0 on.  Planes that no later window reaches are decided
- * and forgotten, so that sums of logits exist for as many planes as a window is deep, never for
- * the whole case.  A case smaller than a window is padded with 0 and its result cropped back.
+ * The logits of a window are themselves the mean over mirrored copies of it (`mirror`) and over
+ * the weights of several models (`weights: [...]` of the model), taken in place.  Where stages
+ * have moved the image to another grid than its file's, the prediction is made on that of the
+ * file, plane by plane, see sweep_planes.c.  A case smaller than a window is padded with 0 and
+ * its result cropped back.
  * Source: Isensee et al. 2021 (nnU-Net), inference; windows.h. */
-#include "patch.h"
-#include "windows.h"
-
-#include <loom/loom.h>
+#define G_LOG_DOMAIN "loom-sliding-window"
+#include "memory_used.h"
+#include "mirror.h"
+#include "sweep.h"
 
 #include <math.h>
 #include <string.h>
 
+#define MIB 1048576.0
+
 typedef struct {
     LoomInstance *model;
-    LoomInts size;
+    LoomInts size, regions;
     double overlap;
     gint64 batch;
-    gboolean keep_probabilities;
+    char *mirror;
+    gboolean keep_probabilities, skip_empty, announce;
+    guint64 memory;
+
+    guint mirrored; /* bits of the axes D, H, W that are mirrored */
+    gint64 planned; /* the largest batch that the network has allocated for */
 } SlidingWindow;
 
 static const LoomParam sliding_window_params[] = {
@@ -28,7 +37,21 @@ static const LoomParam sliding_window_params[] = {
     LOOM_FLOAT(SlidingWindow, overlap, "0.5", 0, 0.9, NULL,
                "least share of a window that the next one covers again"),
     LOOM_INT(SlidingWindow, batch, "1", 1, 256, NULL, "windows that go through at once"),
+    LOOM_STRING(
+        SlidingWindow, mirror, "",
+        "axes along which each window is mirrored as well, letters of D, H, W: the mean "
+        "of 2^n passes, at 2^n times the time"),
+    LOOM_BOOL(SlidingWindow, skip_empty, "false",
+              "windows in which every channel is constant are background, and not computed"),
+    LOOM_INTS(SlidingWindow, regions, "[]", 1, 255, NULL,
+              "the network tells regions apart, one a channel, not classes: the label of each, "
+              "later ones over earlier ones"),
     LOOM_BOOL(SlidingWindow, keep_probabilities, "false", "write 'probabilities' as well"),
+    LOOM_BYTES(SlidingWindow, memory, "0", 0, 1e15,
+               "the process stays below it: fewer windows at once, then the case in tiles; 0: "
+               "as it comes"),
+    LOOM_BOOL(SlidingWindow, announce, "false",
+              "a record 'sweep' for each case: passes, memory, seconds"),
     {0},
 };
 
@@ -41,229 +64,281 @@ static const LoomSlot sliding_window_writes[] = {
     {"prediction", LOOM_U8, "DHW", LOOM_SLOT_NATIVE,
      "the likeliest class; of equal ones the lowest"},
     {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE,
-     "softmax of the mean logits"},
+     "softmax of the mean logits; of regions the logistic function"},
     {0},
 };
-
-/* One case on its way.  Sizes and positions are those of the padded case; @pad of its first
- * voxels along an axis are padding. */
-typedef struct {
-    const SlidingWindow *stage;
-    const LoomTensor *image;
-    const gint64 *size; /* of a window */
-    gint64 volume[3], padded[3], pad[3], classes;
-    gint64 *starts[3];
-    guint n[3];
-    float *weights[3], *totals[3];
-    LoomTensor *sums; /* (C, size[0], padded[1], padded[2]): plane d lies at d % size[0] */
-    gint64 decided;   /* planes that are done */
-    LoomTensor *prediction, *probabilities;
-} Sweep;
-
-static void sweep_clear(Sweep *sweep)
-{
-    for (guint i = 0; i < 3; i++) {
-        g_free(sweep->starts[i]);
-        g_free(sweep->weights[i]);
-        g_free(sweep->totals[i]);
-    }
-    loom_tensor_unref(sweep->sums);
-    loom_tensor_unref(sweep->prediction);
-    loom_tensor_unref(sweep->probabilities);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sweep, sweep_clear)
 
 static const LoomModel *network(const SlidingWindow *stage)
 {
     return (const LoomModel *)stage->model->plugin;
 }
 
-static gboolean window_fits(const SlidingWindow *stage, gint64 channels, gint64 *classes,
-                            guint64 *bytes, GError **error)
+/* ---- what it takes ------------------------------------------------------------------ */
+
+static gboolean window_fits(const SlidingWindow *stage, gint64 batch, gint64 channels,
+                            gint64 *classes, guint64 *bytes, GError **error)
 {
     const gint64 *size = stage->size.v;
-    const gint64 shape[5] = {stage->batch, channels, size[0], size[1], size[2]};
+    const gint64 shape[5] = {batch, channels, size[0], size[1], size[2]};
 
     if (!network(stage)->fits(stage->model->self, shape, FALSE, classes, bytes, error))
         return FALSE;
+    if (stage->regions.n && stage->regions.n != *classes)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "regions has %u labels, the model '%s' %" G_GINT64_FORMAT
+                         " channels: want one label a channel",
+                         stage->regions.n, stage->model->id, *classes);
     return *classes <= 256
            || loom_fail(error, LOOM_ERROR_CONFIG,
                         "%" G_GINT64_FORMAT " classes, a prediction (u8) holds at most 256",
                         *classes);
 }
 
-static gboolean sweep_begin(Sweep *sweep, const SlidingWindow *stage, const LoomTensor *image,
-                            GError **error)
+/* What a batch of windows needs besides the weights: activations that the network has not got
+ * yet, the windows, and their logits twice. */
+static gboolean batch_bytes(const SlidingWindow *stage, gint64 batch, gint64 channels,
+                            guint64 *bytes, GError **error)
 {
-    guint64 bytes = 0;
+    const guint64 voxels =
+        (guint64)(batch * stage->size.v[0] * stage->size.v[1]) * (guint64)stage->size.v[2];
+    gint64 classes;
+    guint64 all, weights;
 
-    sweep->stage = stage;
-    sweep->image = image;
-    sweep->size = stage->size.v;
-    if (!window_fits(stage, loom_tensor_size(image, 'C'), &sweep->classes, &bytes, error))
+    if (!window_fits(stage, batch, channels, &classes, &all, error)
+        || !window_fits(stage, 0, channels, &classes, &weights, error))
         return FALSE;
-    for (guint i = 0; i < 3; i++) {
-        sweep->volume[i] = loom_tensor_shape(image)[1 + i];
-        sweep->padded[i] = MAX(sweep->volume[i], sweep->size[i]);
-        sweep->pad[i] = -patch_centre(sweep->volume[i], sweep->size[i]);
-        sweep->starts[i] =
-            windows_starts(sweep->padded[i], sweep->size[i], stage->overlap, &sweep->n[i]);
-        sweep->weights[i] = windows_weights(sweep->size[i]);
-        sweep->totals[i] = windows_totals(sweep->padded[i], sweep->size[i], sweep->starts[i],
-                                          sweep->n[i], sweep->weights[i]);
-    }
-    const gint64 *volume = sweep->volume;
-    const gint64 sums[4] = {sweep->classes, sweep->size[0], sweep->padded[1], sweep->padded[2]};
-    const gint64 all[4] = {sweep->classes, volume[0], volume[1], volume[2]};
-    sweep->sums = loom_tensor_new(LOOM_F32, "CDHW", sums, error);
-    sweep->prediction = sweep->sums ? loom_tensor_new(LOOM_U8, "DHW", volume, error) : NULL;
-    if (stage->keep_probabilities && sweep->prediction
-        && !(sweep->probabilities = loom_tensor_new(LOOM_F32, "CDHW", all, error)))
-        return FALSE;
-    return sweep->prediction != NULL;
+    *bytes = batch <= stage->planned ? 0 : all - MIN(weights, all);
+    *bytes += voxels * sizeof(float) * (guint64)(channels + 2 * classes);
+    return TRUE;
 }
 
-/* Softmax of the mean logits of one voxel.  @sums, @to: of class 0; strides between classes. */
-static void voxel_probabilities(const float *sums, gint64 stride, double total, gint64 classes,
-                                gint64 best, float *to, gint64 to_stride)
+/* Windows at once, tiles: as few as `memory` allows of the first, as many as it asks for of the
+ * second.  @peak: what the process will hold. */
+static gboolean memory_plan(const SlidingWindow *stage, Sweep *sweep, gint64 *batch,
+                            guint64 *peak, GError **error)
 {
-    double norm = 0;
+    const gint64 channels = loom_tensor_size(sweep->image, 'C');
+    const guint64 used = memory_used(), limit = stage->memory;
+    guint64 windows;
 
-    for (gint64 k = 0; k < classes; k++)
-        norm += exp(((double)sums[k * stride] - (double)sums[best * stride]) / total);
-    for (gint64 k = 0; k < classes; k++)
-        to[k * to_stride] =
-            (float)(exp(((double)sums[k * stride] - (double)sums[best * stride]) / total)
-                    / norm);
-}
-
-/* One row of the case, (d, h) of the padded one.  FALSE: a logit is not finite. */
-static gboolean decide_row(Sweep *sweep, gint64 d, gint64 h)
-{
-    const gint64 *volume = sweep->volume, *pad = sweep->pad, *padded = sweep->padded;
-    const gint64 stride = sweep->size[0] * padded[1] * padded[2];
-    const float *sums = loom_tensor_f32(sweep->sums)
-                        + (d % sweep->size[0] * padded[1] + h) * padded[2] + pad[2];
-    const gint64 at = ((d - pad[0]) * volume[1] + h - pad[1]) * volume[2];
-    guint8 *prediction = loom_tensor_u8_mut(sweep->prediction) + at;
-
-    for (gint64 w = 0; w < volume[2]; w++) {
-        gint64 best = 0;
-        float all = sums[w];
-
-        for (gint64 k = 1; k < sweep->classes; k++) {
-            all += sums[k * stride + w];
-            if (sums[k * stride + w] > sums[best * stride + w])
-                best = k;
-        }
-        if (!isfinite(all))
+    for (*batch = stage->batch;; *batch /= 2) {
+        if (!batch_bytes(stage, *batch, channels, &windows, error))
             return FALSE;
-        prediction[w] = (guint8)best;
-        if (sweep->probabilities) {
-            const double total = (double)sweep->totals[0][d] * (double)sweep->totals[1][h]
-                                 * (double)sweep->totals[2][pad[2] + w];
-
-            voxel_probabilities(sums + w, stride, total, sweep->classes, best,
-                                loom_tensor_f32_mut(sweep->probabilities) + at + w,
-                                volume[0] * volume[1] * volume[2]);
-        }
+        *peak = used + windows + sweep_bytes(sweep, sweep->tiles);
+        if (!limit || *peak <= limit || *batch == 1)
+            break;
     }
-    return TRUE;
+    while (limit && *peak > limit && sweep_tiles_more(sweep, sweep->tiles))
+        *peak = used + windows + sweep_bytes(sweep, sweep->tiles);
+    if (!limit || *peak <= limit)
+        return TRUE;
+    return loom_fail(error, LOOM_ERROR_LIMIT,
+                     "memory is %.1f MiB, but one window at a time in the smallest tiles takes "
+                     "%.1f MiB, of which %.1f MiB are in use before",
+                     (double)limit / MIB, (double)*peak / MIB, (double)used / MIB);
 }
 
-/* Planes before @end get no more logits: they are decided, and their room is for later ones. */
-static gboolean decide_until(Sweep *sweep, gint64 end, GError **error)
+/* ---- passes through the network ----------------------------------------------------- */
+
+/* One case, and the windows of it that wait for the network. */
+typedef struct {
+    const SlidingWindow *stage;
+    LoomContext *ctx;
+    Sweep *sweep;
+    LoomTensor *input;
+    gint64 batch, filled;
+    GArray *waiting;        /* gint64: window, or -1 - window of an empty one */
+    gint64 n_windows, done; /* in all tiles */
+    gboolean announced;
+    guint64 peak;
+    gint64 began; /* g_get_monotonic_time */
+} Case;
+
+static gint64 passes_of(const Case *one)
 {
-    const gint64 plane = sweep->padded[1] * sweep->padded[2];
-    float *sums = loom_tensor_f32_mut(sweep->sums);
-
-    for (gint64 d = sweep->decided; d < end; d++) {
-        const gboolean inside = d >= sweep->pad[0] && d < sweep->pad[0] + sweep->volume[0];
-
-        for (gint64 h = 0; inside && h < sweep->volume[1]; h++)
-            if (!decide_row(sweep, d, sweep->pad[1] + h))
-                return loom_fail(error, LOOM_ERROR_NUMERIC,
-                                 "the logits of the model '%s' are not finite",
-                                 sweep->stage->model->id);
-        for (gint64 k = 0; k < sweep->classes; k++)
-            memset(sums + (k * sweep->size[0] + d % sweep->size[0]) * plane, 0,
-                   (gsize)plane * sizeof *sums);
-    }
-    sweep->decided = MAX(sweep->decided, end);
-    return TRUE;
+    return (gint64)loom_context_weight_sets(one->ctx, one->stage->model)
+           << (guint)__builtin_popcount(one->stage->mirrored);
 }
 
-static void window_origin(const Sweep *sweep, gint64 i, gint64 origin[3])
+/* @mean: takes over the first logits, later ones are added to it where they belong. */
+static gboolean pass_add(const Case *one, guint mirrored, LoomTensor **mean, GError **error)
 {
-    origin[0] = sweep->starts[0][i / (sweep->n[1] * sweep->n[2])];
-    origin[1] = sweep->starts[1][i / sweep->n[2] % sweep->n[1]];
-    origin[2] = sweep->starts[2][i % sweep->n[2]];
-}
-
-/* Window @i as sample @n of the network's input. */
-static void window_fill(const Sweep *sweep, gint64 i, LoomTensor *input, gint64 n)
-{
-    const gint64 channels = loom_tensor_size(input, 'C');
-    const gint64 count = loom_tensor_count_from(input, 'C');
-    float *x = loom_tensor_f32_mut(input) + n * count;
-    gint64 origin[3];
-
-    window_origin(sweep, i, origin);
-    for (guint k = 0; k < 3; k++)
-        origin[k] -= sweep->pad[k];
-    /* a window reaches outside only where it is the only one along that axis: what lies there
-     * has been 0 from the beginning, and no other window writes to it */
-    patch_cut(loom_tensor_f32(sweep->image), sizeof *x, channels, sweep->volume, origin,
-              sweep->size, x);
-}
-
-/* Adds the weighted logits of window @i.  @logits: (C, size). */
-static gboolean window_add(Sweep *sweep, gint64 i, const float *logits, GError **error)
-{
-    const gint64 *size = sweep->size, *padded = sweep->padded;
-    const float *weights = sweep->weights[2];
-    float *sums = loom_tensor_f32_mut(sweep->sums);
-    gint64 origin[3];
-
-    window_origin(sweep, i, origin);
-    if (!decide_until(sweep, origin[0], error))
-        return FALSE;
-    for (gint64 k = 0; k < sweep->classes; k++)
-        for (gint64 d = 0; d < size[0]; d++) {
-            const gint64 plane = k * size[0] + (origin[0] + d) % size[0];
-
-            for (gint64 h = 0; h < size[1]; h++, logits += size[2]) {
-                const float weight = sweep->weights[0][d] * sweep->weights[1][h];
-                float *to = sums + (plane * padded[1] + origin[1] + h) * padded[2] + origin[2];
-
-                for (gint64 w = 0; w < size[2]; w++)
-                    to[w] += weight * weights[w] * logits[w];
-            }
-        }
-    return TRUE;
-}
-
-/* Windows @i and following, as many as @input holds; what is too many repeats the last one, so
- * that the network always sees one shape. */
-static gboolean sweep_forward(Sweep *sweep, gint64 i, gint64 n_windows, LoomTensor *input,
-                              GError **error)
-{
-    const SlidingWindow *stage = sweep->stage;
-    const gint64 n = MIN(stage->batch, n_windows - i);
+    const SlidingWindow *stage = one->stage;
     g_autoptr(LoomTensor) logits = NULL;
 
-    for (gint64 k = 0; k < stage->batch; k++)
-        window_fill(sweep, MIN(i + k, n_windows - 1), input, k);
-    if (!network(stage)->forward(stage->model->self, input, &logits, 1, NULL, error))
+    if (!network(stage)->forward(stage->model->self, one->input, &logits, 1, NULL, error))
         return FALSE;
-    g_assert(loom_tensor_size(logits, 'C') == sweep->classes
-             && loom_tensor_count_from(logits, 'D') == loom_tensor_count_from(input, 'D'));
-    for (gint64 k = 0; k < n; k++)
-        if (!window_add(sweep, i + k,
-                        loom_tensor_f32(logits) + k * loom_tensor_count_from(logits, 'C'),
-                        error))
-            return FALSE;
+    g_assert(loom_tensor_size(logits, 'C') == one->sweep->rules->channels
+             && loom_tensor_count_from(logits, 'D') == loom_tensor_count_from(one->input, 'D'));
+    if (!*mean)
+        *mean = g_steal_pointer(&logits);
+    else
+        mirror_add(*mean, logits, mirrored, one->sweep->pool);
     return TRUE;
+}
+
+/* All mirrored copies with the weights in use: by a Gray code each differs from the one before
+ * along one axis, so the windows are turned in place, and lie as before in the end. */
+static gboolean mirrored_passes(const Case *one, LoomTensor **mean, GError **error)
+{
+    const guint axes = one->stage->mirrored;
+    guint turned = 0;
+
+    for (guint pass = 0; pass < 8; pass++) {
+        const guint code = pass ^ (pass >> 1);
+
+        if (code & ~axes)
+            continue;
+        mirror_turn(one->input, turned ^ code, one->sweep->pool);
+        turned = code;
+        if (!pass_add(one, turned, mean, error))
+            return FALSE;
+    }
+    mirror_turn(one->input, turned, one->sweep->pool);
+    return TRUE;
+}
+
+/* The mean logits of the windows in the input; (transfer full). */
+static LoomTensor *windows_mean(const Case *one, GError **error)
+{
+    const guint n_sets = loom_context_weight_sets(one->ctx, one->stage->model);
+    const gint64 passes = passes_of(one);
+    g_autoptr(LoomTensor) mean = NULL;
+
+    for (guint set = 0; set < n_sets; set++) {
+        if (n_sets > 1)
+            loom_context_weights_use(one->ctx, one->stage->model, set);
+        if (!mirrored_passes(one, &mean, error))
+            return NULL;
+    }
+    if (passes > 1)
+        mirror_scale(mean, 1.0f / (float)passes, one->sweep->pool);
+    return g_steal_pointer(&mean);
+}
+
+/* After the first windows it is known how long the rest will take. */
+static void sweep_announce(const Case *one)
+{
+    const double seconds = (double)(g_get_monotonic_time() - one->began) * 1e-6;
+    const Sweep *sweep = one->sweep;
+    const LoomField fields[] = {
+        {.name = "windows", .value = (double)sweep_windows(sweep)},
+        {.name = "passes", .value = (double)passes_of(one)},
+        {.name = "batch", .value = (double)one->batch},
+        {.name = "asked", .value = (double)one->stage->batch},
+        {.name = "tiles", .value = sweep->tiles[0] * sweep->tiles[1]},
+        {.name = "peak", .value = (double)one->peak},
+        {.name = "seconds", .value = seconds * (double)one->n_windows / (double)one->batch},
+    };
+
+    loom_context_record(one->ctx, "sweep", fields, G_N_ELEMENTS(fields));
+}
+
+/* Sends what waits through the network, if there is any, and adds it in the order of the
+ * windows.  Of a short batch the last window is repeated, so that the network always sees one
+ * shape. */
+static gboolean windows_flush(Case *one, GError **error)
+{
+    const gint64 count = loom_tensor_count_from(one->input, 'C');
+    float *x = loom_tensor_f32_mut(one->input);
+    g_autoptr(LoomTensor) mean = NULL;
+    gint64 slot = 0;
+
+    for (gint64 k = one->filled; one->filled && k < one->batch; k++)
+        memcpy(x + k * count, x + (one->filled - 1) * count, (gsize)count * sizeof *x);
+    if (one->filled && !(mean = windows_mean(one, error)))
+        return FALSE;
+    for (guint i = 0; i < one->waiting->len; i++) {
+        const gint64 window = g_array_index(one->waiting, gint64, i);
+        const float *logits =
+            window < 0 ? NULL
+                       : loom_tensor_f32(mean) + slot++ * loom_tensor_count_from(mean, 'C');
+
+        if (!sweep_add(one->sweep, window < 0 ? -1 - window : window, logits, error))
+            return FALSE;
+    }
+    if (one->filled && !one->announced && one->stage->announce) {
+        sweep_announce(one);
+        one->announced = TRUE;
+    }
+    one->done += one->waiting->len;
+    loom_context_part(one->ctx, one->done, one->n_windows);
+    one->filled = 0;
+    g_array_set_size(one->waiting, 0);
+    return TRUE;
+}
+
+/* Is every channel of window @n of the input one and the same number throughout? */
+static gboolean window_empty(const LoomTensor *input, gint64 n)
+{
+    const gint64 voxels = loom_tensor_count_from(input, 'D');
+    const gint64 channels = loom_tensor_size(input, 'C');
+
+    for (gint64 c = 0; c < channels; c++) {
+        const float *x = loom_tensor_f32(input) + (n * channels + c) * voxels;
+
+        if (!isfinite(x[0]) /* what is wrong must reach the network, and be found */
+            || memcmp(x, x + 1, (gsize)(voxels - 1) * sizeof *x) != 0) /* each as the next */
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static LoomFlow tile_sweep(Case *one, GError **error)
+{
+    for (gint64 window = 0; window < sweep_windows(one->sweep); window++) {
+        if (!sweep_touches(one->sweep, window))
+            continue;
+        if (one->filled == 0 && loom_context_stopping(one->ctx))
+            return LOOM_FLOW_STOP;
+        sweep_fill(one->sweep, window, one->input, one->filled);
+        const gboolean empty = one->stage->skip_empty && window_empty(one->input, one->filled);
+        const gint64 entry = empty ? -1 - window : window;
+        g_array_append_val(one->waiting, entry);
+        one->filled += empty ? 0 : 1;
+        if ((one->filled == one->batch || (empty && !one->filled))
+            && !windows_flush(one, error))
+            return LOOM_FLOW_FAIL;
+    }
+    if (!windows_flush(one, error) || !sweep_tile_end(one->sweep, error))
+        return LOOM_FLOW_FAIL;
+    return LOOM_FLOW_OK;
+}
+
+/* ---- a case ------------------------------------------------------------------------- */
+
+/* Windows of all tiles together. */
+static gint64 windows_count(Sweep *sweep)
+{
+    gint64 n = 0;
+
+    if (sweep->tiles[0] * sweep->tiles[1] == 1)
+        return sweep_windows(sweep);
+    for (guint tile = 0; sweep_tile_begin(sweep, tile); tile++)
+        for (gint64 window = 0; window < sweep_windows(sweep); window++)
+            n += sweep_touches(sweep, window);
+    return n;
+}
+
+static LoomFlow case_sweep(Case *one, GError **error)
+{
+    SlidingWindow *planned = (SlidingWindow *)(guintptr)one->stage;
+    const gint64 *size = one->stage->size.v;
+    LoomFlow flow = LOOM_FLOW_OK;
+
+    if (!memory_plan(one->stage, one->sweep, &one->batch, &one->peak, error)
+        || !sweep_allocate(one->sweep, error))
+        return LOOM_FLOW_FAIL;
+    const gint64 shape[5] = {one->batch, loom_tensor_size(one->sweep->image, 'C'), size[0],
+                             size[1], size[2]};
+    if (!(one->input = loom_tensor_new(LOOM_F32, "NCDHW", shape, error)))
+        return LOOM_FLOW_FAIL;
+    one->n_windows = windows_count(one->sweep);
+    one->began = g_get_monotonic_time();
+    for (guint tile = 0; flow == LOOM_FLOW_OK && sweep_tile_begin(one->sweep, tile); tile++)
+        flow = tile_sweep(one, error);
+    planned->planned = MAX(planned->planned, one->batch);
+    return flow;
 }
 
 static LoomFlow sliding_window_process(gpointer self, LoomPacket *packet, LoomContext *ctx,
@@ -271,39 +346,43 @@ static LoomFlow sliding_window_process(gpointer self, LoomPacket *packet, LoomCo
 {
     const SlidingWindow *stage = self;
     g_autoptr(LoomPacket) mine = packet;
+    g_autoptr(GArray) waiting = g_array_new(FALSE, FALSE, sizeof(gint64));
     g_auto(Sweep) sweep = {0};
     const LoomTensor *image = loom_packet_need(packet, "image", error);
+    SweepRules rules = {.model = stage->model->id,
+                        .size = {stage->size.v[0], stage->size.v[1], stage->size.v[2]},
+                        .overlap = stage->overlap,
+                        .regions = stage->regions.n ? stage->regions.v : NULL,
+                        .keep_probabilities = stage->keep_probabilities};
+    guint64 bytes;
 
-    if (!image || !sweep_begin(&sweep, stage, image, error))
+    if (!image
+        || !window_fits(stage, stage->batch, loom_tensor_size(image, 'C'), &rules.channels,
+                        &bytes, error)
+        || !sweep_begin(&sweep, &rules, image, loom_packet_geometry(packet),
+                        loom_packet_native(packet), loom_context_pool(ctx), error))
         return LOOM_FLOW_FAIL;
-    const gint64 n_windows = (gint64)sweep.n[0] * sweep.n[1] * sweep.n[2];
-    const gint64 shape[5] = {stage->batch, loom_tensor_size(image, 'C'), sweep.size[0],
-                             sweep.size[1], sweep.size[2]};
-    g_autoptr(LoomTensor) input = loom_tensor_new(LOOM_F32, "NCDHW", shape, error);
-    if (!input)
-        return LOOM_FLOW_FAIL;
-    for (gint64 i = 0; i < n_windows; i += stage->batch) {
-        if (loom_context_stopping(ctx))
-            return LOOM_FLOW_STOP;
-        if (!sweep_forward(&sweep, i, n_windows, input, error))
-            return LOOM_FLOW_FAIL;
-        loom_context_part(ctx, MIN(i + stage->batch, n_windows), n_windows);
-    }
-    if (!decide_until(&sweep, sweep.padded[0], error))
-        return LOOM_FLOW_FAIL;
+    Case one = {.stage = stage, .ctx = ctx, .sweep = &sweep, .waiting = waiting};
+    const LoomFlow flow = case_sweep(&one, error);
+    loom_tensor_unref(one.input);
+    if (flow != LOOM_FLOW_OK)
+        return flow;
     loom_packet_set(packet, "prediction", g_steal_pointer(&sweep.prediction));
     if (sweep.probabilities)
         loom_packet_set(packet, "probabilities", g_steal_pointer(&sweep.probabilities));
     return loom_context_push(ctx, g_steal_pointer(&mine), error);
 }
 
+/* ---- the stage ---------------------------------------------------------------------- */
+
 static gboolean sliding_window_open(gpointer self, G_GNUC_UNUSED LoomHost *host, GError **error)
 {
-    const SlidingWindow *stage = self;
+    SlidingWindow *stage = self;
 
-    return stage->size.n == 3
-           || loom_fail(error, LOOM_ERROR_CONFIG, "size has %u numbers, want 3: D, H, W",
-                        stage->size.n);
+    if (stage->size.n != 3)
+        return loom_fail(error, LOOM_ERROR_CONFIG, "size has %u numbers, want 3: D, H, W",
+                         stage->size.n);
+    return mirror_axes(stage->mirror, "mirror", &stage->mirrored, error);
 }
 
 static void sliding_window_ratio(G_GNUC_UNUSED gpointer self, gint64 *in, gint64 *out)
@@ -316,12 +395,15 @@ static gboolean sliding_window_plan(gpointer self, LoomPlan *plan, GError **erro
     const SlidingWindow *stage = self;
     const gint64 *size = stage->size.v;
 
-    if (!window_fits(stage, plan->c, &plan->classes, &plan->bytes, error))
+    if (!window_fits(stage, stage->batch, plan->c, &plan->classes, &plan->bytes, error))
         return FALSE;
     /* sums of logits; unknown sizes count as one window */
     plan->bytes += sizeof(float) * (guint64)plan->classes * (guint64)size[0]
                    * (guint64)MAX(plan->h, size[1]) * (guint64)MAX(plan->w, size[2]);
-    plan->probabilities = stage->keep_probabilities;
+    plan->probabilities = stage->keep_probabilities && !stage->regions.n;
+    for (guint i = 0; i < stage->regions.n; i++) /* from here on labels count, not regions */
+        plan->classes =
+            i ? MAX(plan->classes, stage->regions.v[i] + 1) : stage->regions.v[0] + 1;
     return TRUE;
 }
 
