@@ -4,11 +4,13 @@
  *   checkpoint/MODEL.safetensors   value/NAME, moment0/NAME, moment1/NAME; step, taken, seed,
  *       model (taken: batches that all ranks together have used)
  *   checkpoint/MODEL.previous.safetensors   the one before
- *   model/MODEL.safetensors, model/model.json   what predicting needs, see checkpoint_model.h
+ *   model/MODEL.safetensors, model/model.json   what predicting needs, see checkpoint_model.h;
+ *       with `keep: best` of the weights that scored best in validation so far
  * each replaced as a whole, by the one rank that writes.  With --resume it loads the first, or,
  * if that is damaged, the one before.  A run that failed saves nothing, and weights that are
  * not finite are never saved. */
 #define G_LOG_DOMAIN "loom-checkpoint"
+#include "checkpoint_best.h"
 #include "checkpoint_model.h"
 
 #include <loom/loom.h>
@@ -22,15 +24,31 @@
 typedef struct {
     LoomInstance *model;
     gint64 every;
+    int keep;
+    char *score;
+    double smooth;
     char *path, *previous; /* NULL: only checking */
     CheckpointModel predictor;
+    CheckpointBest best;
     guint64 seed;
     gint64 saved; /* step of the newest checkpoint; 0: none */
 } Checkpoint;
 
+typedef enum { KEEP_LAST, KEEP_BEST } Keep;
+static const char *const checkpoint_keeps[] = {"last", "best", NULL};
+
 static const LoomParam checkpoint_params[] = {
     LOOM_MODEL_ID(Checkpoint, model, "whose weights to keep"),
     LOOM_INT(Checkpoint, every, "100", 1, 1000000000, "steps", "between two checkpoints"),
+    LOOM_ENUM(Checkpoint, keep, "last", checkpoint_keeps,
+              "which weights model/ holds, for predicting: the last, or those that scored best "
+              "in validation"),
+    LOOM_STRING(Checkpoint, score, "dice",
+                "reading of the metrics that tells the best, the higher the better"),
+    LOOM_FLOAT(
+        Checkpoint, smooth, "0", 0, 0.999, NULL,
+        "share of the moving mean that stays when a score comes; 0: each score by itself; "
+        "nnU-Net has 0.9"),
     {0},
 };
 
@@ -101,7 +119,21 @@ static LoomStore *gather(const Checkpoint *checkpoint, const LoomContext *ctx, g
     g_hash_table_insert(store->metadata, g_strdup("seed"),
                         g_strdup_printf("%" G_GUINT64_FORMAT, checkpoint->seed));
     g_hash_table_insert(store->metadata, g_strdup("model"), g_strdup(checkpoint->model->id));
+    checkpoint_best_store(&checkpoint->best, store);
     return g_steal_pointer(&store);
+}
+
+/* Is it the last weights that model/ holds?  Also where no validation has scored any. */
+static gboolean keeps_last(const Checkpoint *checkpoint)
+{
+    return checkpoint->keep == KEEP_LAST;
+}
+
+static gboolean model_write(const Checkpoint *checkpoint, const LoomStore *store,
+                            const LoomContext *ctx, gint64 step, GError **error)
+{
+    return checkpoint_model_write(&checkpoint->predictor, store, ctx, step,
+                                  keeps_last(checkpoint) ? NULL : &checkpoint->best, error);
 }
 
 static gboolean save(Checkpoint *checkpoint, const LoomContext *ctx, gint64 step,
@@ -110,10 +142,27 @@ static gboolean save(Checkpoint *checkpoint, const LoomContext *ctx, gint64 step
     g_autoptr(LoomStore) store = gather(checkpoint, ctx, step, error);
 
     if (!store || !loom_store_write(store, checkpoint->path, checkpoint->previous, error)
-        || !checkpoint_model_write(&checkpoint->predictor, store, ctx, step, error))
+        || (keeps_last(checkpoint) && !model_write(checkpoint, store, ctx, step, error)))
         return FALSE;
     checkpoint->saved = step;
     return TRUE;
+}
+
+/* Keeps the weights for predicting, if they are the best so far.  Every rank looks, so that any
+ * of them may come to write. */
+static gboolean best_keep(Checkpoint *checkpoint, const LoomContext *ctx, GError **error)
+{
+    const gint64 step = loom_context_step(ctx);
+    gboolean found = FALSE;
+
+    if (keeps_last(checkpoint))
+        return TRUE;
+    if (!checkpoint_best_look(&checkpoint->best, ctx, &found, error))
+        return FALSE;
+    if (!found || !loom_context_writes(ctx))
+        return TRUE;
+    g_autoptr(LoomStore) store = gather(checkpoint, ctx, step, error);
+    return store && model_write(checkpoint, store, ctx, step, error);
 }
 
 static gboolean checkpoint_map(gpointer self, G_GNUC_UNUSED LoomPacket *packet,
@@ -122,10 +171,27 @@ static gboolean checkpoint_map(gpointer self, G_GNUC_UNUSED LoomPacket *packet,
     Checkpoint *checkpoint = self;
     const gint64 step = loom_context_step(ctx);
 
-    if (!checkpoint->path || step % checkpoint->every != 0 || step == checkpoint->saved
-        || !loom_context_writes(ctx))
+    if (!checkpoint->path)
+        return TRUE;
+    if (!best_keep(checkpoint, ctx, error))
+        return FALSE;
+    if (step % checkpoint->every != 0 || step == checkpoint->saved || !loom_context_writes(ctx))
         return TRUE;
     return save(checkpoint, ctx, step, error);
+}
+
+/* A run without any validation: its last weights are better than none. */
+static gboolean last_keep(const Checkpoint *checkpoint, const LoomContext *ctx, gint64 step,
+                          GError **error)
+{
+    if (keeps_last(checkpoint) || !isnan(checkpoint->best.score))
+        return TRUE;
+    g_autoptr(LoomStore) store = gather(checkpoint, ctx, step, error);
+    if (!store)
+        return FALSE;
+    g_warning("keep: best, but no validation gave a '%s': model/ holds the last weights",
+              checkpoint->score);
+    return model_write(checkpoint, store, ctx, step, error);
 }
 
 static gboolean checkpoint_finish(gpointer self, LoomContext *ctx, GError **error)
@@ -133,8 +199,13 @@ static gboolean checkpoint_finish(gpointer self, LoomContext *ctx, GError **erro
     Checkpoint *checkpoint = self;
     const gint64 step = loom_context_step(ctx);
 
-    return !checkpoint->path || step == checkpoint->saved || !loom_context_writes(ctx)
-           || save(checkpoint, ctx, step, error);
+    if (!checkpoint->path)
+        return TRUE;
+    if (!best_keep(checkpoint, ctx, error))
+        return FALSE;
+    return !loom_context_writes(ctx)
+           || (last_keep(checkpoint, ctx, step, error)
+               && (step == checkpoint->saved || save(checkpoint, ctx, step, error)));
 }
 
 /* ---- from disk ---------------------------------------------------------------------- */
@@ -233,6 +304,7 @@ static gboolean restore(Checkpoint *checkpoint, const LoomStore *store, LoomHost
     if (!weights_load(checkpoint, store, error))
         return FALSE;
     checkpoint->saved = (gint64)step;
+    checkpoint_best_restore(&checkpoint->best, store);
     return loom_host_resumed_at(host, checkpoint->saved, error)
            && loom_host_resumed_taken(host, (gint64)taken, error);
 }
@@ -269,6 +341,10 @@ static gboolean checkpoint_open(gpointer self, LoomHost *host, GError **error)
     const char *folder = loom_host_folder(host), *id = checkpoint->model->id;
     g_autofree char *place = NULL, *name = NULL, *previous = NULL;
 
+    checkpoint_best_init(&checkpoint->best, checkpoint->score, checkpoint->smooth);
+    if (!checkpoint->score)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "score is empty, want a reading of the metrics such as 'dice'");
     if (!folder)
         return TRUE;
     place = g_build_filename(folder, "checkpoint", NULL);

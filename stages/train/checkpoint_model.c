@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 gboolean checkpoint_model_open(CheckpointModel *predictor, const LoomInstance *model,
@@ -53,7 +54,25 @@ static void add_names(JsonBuilder *builder, const char *member, char *const *nam
     json_builder_end_array(builder);
 }
 
-static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, gint64 step)
+static void add_score(JsonBuilder *builder, const CheckpointBest *best)
+{
+    add_text(builder, "keep", best ? "best" : "last");
+    json_builder_set_member_name(builder, "score");
+    if (!best || isnan(best->score)) {
+        json_builder_add_null_value(builder);
+        return;
+    }
+    json_builder_begin_object(builder);
+    add_text(builder, "reading", best->reading);
+    json_builder_set_member_name(builder, "value");
+    json_builder_add_double_value(builder, best->score);
+    json_builder_set_member_name(builder, "smooth");
+    json_builder_add_double_value(builder, best->smooth);
+    json_builder_end_object(builder);
+}
+
+static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, gint64 step,
+                      const CheckpointBest *best)
 {
     const LoomDataset *dataset = predictor->dataset;
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -67,6 +86,7 @@ static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, 
     add_text(builder, "weights", weights);
     json_builder_set_member_name(builder, "step");
     json_builder_add_int_value(builder, step);
+    add_score(builder, best);
     add_names(builder, "labels", dataset ? dataset->label_names : NULL,
               dataset ? dataset->n_labels : 0);
     add_names(builder, "channels", dataset ? dataset->channel_names : NULL,
@@ -80,10 +100,11 @@ static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, 
 }
 
 gboolean checkpoint_model_write(const CheckpointModel *predictor, const LoomStore *checkpoint,
-                                const LoomContext *ctx, gint64 step, GError **error)
+                                const LoomContext *ctx, gint64 step, const CheckpointBest *best,
+                                GError **error)
 {
     g_autoptr(LoomStore) store = loom_store_new();
-    g_autofree char *json = describe(predictor, ctx, step);
+    g_autofree char *json = describe(predictor, ctx, step, best);
 
     for (guint i = 0; i < checkpoint->tensors->len; i++) {
         const LoomStoredTensor *tensor = checkpoint->tensors->pdata[i];
