@@ -29,6 +29,24 @@ static const LoomHop *predictor_find(const LoomRun *run, const LoomInstance *mod
     return NULL;
 }
 
+/* The stage below @hop, if there is just one that changes the prediction. */
+static const LoomHop *refiner_find(const LoomHop *hop)
+{
+    const LoomHop *found = NULL;
+
+    for (guint i = 0; i < hop->children->len; i++) {
+        const LoomHop *below = hop->children->pdata[i];
+
+        for (const LoomSlot *slot = below->stage->writes; slot && slot->name; slot++)
+            if (g_str_equal(slot->name, "prediction")) {
+                if (found)
+                    return NULL;
+                found = below;
+            }
+    }
+    return found;
+}
+
 static void member_add(JsonBuilder *builder, const char *name, const LoomParam *rows,
                        const LoomNode *node)
 {
@@ -49,6 +67,8 @@ static char *recipe_make(const LoomRun *run, const LoomInstance *model)
         return NULL;
     for (const LoomHop *hop = predictor; hop->parent; hop = hop->parent)
         g_ptr_array_insert(chain, 0, (gpointer)(guintptr)hop);
+    for (const LoomHop *hop = refiner_find(predictor); hop; hop = refiner_find(hop))
+        g_ptr_array_add(chain, (gpointer)(guintptr)hop);
 
     json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "models");

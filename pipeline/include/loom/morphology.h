@@ -38,6 +38,17 @@ LOOM_EXPORT gboolean loom_components(const guint8 *mask, const gint64 shape[3], 
                                      gint32 *component, gint64 *n, LoomPool *pool,
                                      GError **error);
 
+/* loom_parts_clean - set labels to 0 by the size of the connected part they belong to
+ * @label: (D,H,W), edited
+ * @of: by value: which labels form the mask whose parts are taken; of value 0: FALSE
+ * @largest: only the largest part stays, of equal ones the first in memory
+ * @least: parts of fewer voxels go
+ * Returns: voxels that became 0; -1 with LOOM_ERROR_LIMIT as loom_components, or for no memory:
+ * five bytes a voxel are needed. */
+LOOM_EXPORT gint64 loom_parts_clean(guint8 *label, const gint64 shape[3],
+                                    const gboolean of[256], gboolean largest, gint64 least,
+                                    int neighbours, LoomPool *pool, GError **error);
+
 /* loom_border - the set voxels with an unset one, or the end of the volume, across a face
  * @border: (D,H,W), overwritten with 0 and 1.
  * The mask without its erosion by the 6-neighbourhood, as MedPy and MONAI take it.
