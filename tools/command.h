@@ -72,6 +72,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_predict(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_phantom(int argc, char **argv);
 int cmd_study(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct {
     {"predict", "MODEL IN... -o OUT", "masks on the grid of the input", cmd_predict},
     {"info", "FILE... [--json]", "header, geometry and intensities", cmd_info},
     {"evaluate", "TRUTH PREDICTION", "every metric, per case and class", cmd_evaluate},
+    {"report", "RUN [-o FILE]", "a run as one page: curves, scores, pictures", cmd_report},
     {"phantom", "DIR [--kind KIND]", "synthetic data with exact labels", cmd_phantom},
     {"study", "CONFIG [-o DIR]", "compare losses over folds and seeds", cmd_study},
     {"plugin", "new | test ...", "a plugin of your own: begin it, test it", cmd_plugin},

@@ -43,6 +43,21 @@ static double percentile(const double *sorted, guint n, double share)
     return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
 }
 
+StatisticsSummary statistics_summary(const double *x, guint n)
+{
+    g_autofree double *known = g_new(double, MAX(n, 1));
+    guint count = 0;
+
+    for (guint i = 0; i < n; i++)
+        if (!isnan(x[i]))
+            known[count++] = x[i];
+    if (!count)
+        return (StatisticsSummary){0, NAN, NAN, NAN, NAN};
+    qsort(known, count, sizeof *known, doubles_compare);
+    return (StatisticsSummary){count, statistics_mean(known, count, NULL),
+                               percentile(known, count, 0.5), known[0], known[count - 1]};
+}
+
 StatisticsInterval statistics_bootstrap(const double *x, guint n, guint64 seed)
 {
     g_autofree double *known = g_new(double, MAX(n, 1));

@@ -7,6 +7,13 @@
 double statistics_mean(const double *x, guint n, guint *used);
 
 typedef struct {
+    guint n;                              /* values that are there */
+    double mean, median, least, greatest; /* NaN: there is none */
+} StatisticsSummary;
+
+StatisticsSummary statistics_summary(const double *x, guint n);
+
+typedef struct {
     double low, high; /* NaN: fewer than two values */
 } StatisticsInterval;
 

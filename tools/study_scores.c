@@ -3,6 +3,8 @@
  * the first one. */
 #include "study_scores.h"
 
+#include "csv_table.h"
+
 #include <loom/plugin.h>
 
 #include <math.h>
@@ -41,28 +43,6 @@ void study_scores_free(StudyScores *scores)
 }
 
 /* ---- metrics.csv -------------------------------------------------------------------- */
-
-/* The cells of one line (RFC 4180); (transfer full). */
-static char **line_split(const char *line, gsize length)
-{
-    g_autoptr(GStrvBuilder) cells = g_strv_builder_new();
-    g_autoptr(GString) cell = g_string_new(NULL);
-    gboolean quoted = FALSE;
-
-    for (gsize i = 0; i < length; i++) {
-        if (line[i] == '"' && quoted && i + 1 < length && line[i + 1] == '"')
-            g_string_append_c(cell, line[i++]);
-        else if (line[i] == '"')
-            quoted = !quoted;
-        else if (line[i] == ',' && !quoted) {
-            g_strv_builder_add(cells, cell->str);
-            g_string_truncate(cell, 0);
-        } else
-            g_string_append_c(cell, line[i]);
-    }
-    g_strv_builder_add(cells, cell->str);
-    return g_strv_builder_end(cells);
-}
 
 /* The text of metrics.csv up to its last whole line; NULL with the reason. */
 static char *table_read(const char *folder, GError **error)
@@ -154,7 +134,7 @@ gboolean study_scores_add(StudyScores *scores, const StudyRun *run, const char *
     if (!text)
         return FALSE;
     for (const char *line = text; (end = strchr(line, '\n')); line = end + 1) {
-        g_auto(GStrv) cells = line_split(line, (gsize)(end - line));
+        g_auto(GStrv) cells = csv_line_split(line, (gsize)(end - line));
 
         if (!names)
             names = g_steal_pointer(&cells);

@@ -3,12 +3,12 @@
  * A record "step" has the means since the last one: loss, dice (mean of the classes), dice/NAME
  * for each class but the background; the latest rate and gradient_norm; samples_per_second and
  * seconds_left by the clock; the fill of the queues.  And of each class but the background:
- * recall/NAME; patches/NAME, the share of patches that hold it; gradient/NAME, its share in the
- * squared norm of d loss / d logits.  Dice and recall are those of argmax(logits) against
- * the labels, over all voxels of the packets together.  Of several ranks one records: loss and
- * samples_per_second are those of all (stage allreduce), the rest is of its own share.
- * steps.csv has no time in it: a run that was stopped and resumed writes the same file as one
- * that was not. */
+ * recall/NAME; voxels/NAME, the share of voxels that are of it; patches/NAME, the share of
+ * patches that hold it; gradient/NAME, its share in the squared norm of d loss / d logits. Dice
+ * and recall are those of argmax(logits) against the labels, over all voxels of the packets
+ * together.  Of several ranks one records: loss and samples_per_second are those of all (stage
+ * allreduce), the rest is of its own share. steps.csv has no time in it: a run that was stopped
+ * and resumed writes the same file as one that was not. */
 #include "class_log.h"
 #include "csv.h"
 
@@ -211,14 +211,20 @@ static void dice_add(const Log *log, GArray *fields)
 /* What the terminal leaves to log.jsonl. */
 static void fares_add(const Log *log, GArray *fields)
 {
+    gint64 voxels = 0;
+
+    for (gint64 k = 0; k < log->classes; k++)
+        voxels += log->all[3 * k + 1];
     for (gint64 k = 1; k < log->classes; k++) {
         const gint64 *counts = log->all + 3 * k; /* predicted, true, both */
         g_autofree char *recall = name_of(log, "recall", k);
+        g_autofree char *share = name_of(log, "voxels", k);
         g_autofree char *patches = name_of(log, "patches", k);
         g_autofree char *gradient = name_of(log, "gradient", k);
 
         field_add(fields, NULL, recall, counts[1] ? (double)counts[2] / (double)counts[1] : NAN,
                   NULL);
+        field_add(fields, NULL, share, voxels ? (double)counts[1] / (double)voxels : NAN, NULL);
         field_add(fields, NULL, patches, class_log_patches(&log->fares, k), NULL);
         field_add(fields, NULL, gradient, class_log_gradient(&log->fares, k), NULL);
     }

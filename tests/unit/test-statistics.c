@@ -132,6 +132,24 @@ static void test_bootstrap(void)
     g_assert_true(isnan(statistics_bootstrap(lonely, 2, 1).low));
 }
 
+/* Four values and a gap: the median lies between the two in the middle. */
+static void test_summary(void)
+{
+    const double x[] = {4, NAN, 1, 10, 2}, nothing[] = {NAN, NAN};
+    const StatisticsSummary summary = statistics_summary(x, G_N_ELEMENTS(x));
+    const StatisticsSummary none = statistics_summary(nothing, 2),
+                            odd = statistics_summary(x, 3);
+
+    g_assert_cmpuint(summary.n, ==, 4);
+    loom_assert_near(summary.mean, 17.0 / 4, 1e-15);
+    loom_assert_near(summary.median, 3, 0);
+    loom_assert_near(summary.least, 1, 0);
+    loom_assert_near(summary.greatest, 10, 0);
+    loom_assert_near(odd.median, 2.5, 0);
+    g_assert_cmpuint(none.n, ==, 0);
+    g_assert_true(isnan(none.mean) && isnan(none.median) && isnan(none.least));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -143,5 +161,6 @@ int main(int argc, char **argv)
     g_test_add_func("/statistics/holm", test_holm);
     g_test_add_func("/statistics/mean", test_mean);
     g_test_add_func("/statistics/bootstrap", test_bootstrap);
+    g_test_add_func("/statistics/summary", test_summary);
     return loom_test_run();
 }
