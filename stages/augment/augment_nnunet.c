@@ -7,6 +7,7 @@
 #include "gaussian.h"
 #include "intensity.h"
 #include "mirror.h"
+#include "outside.h"
 #include "spatial.h"
 
 typedef struct {
@@ -19,11 +20,8 @@ typedef struct {
     double gamma_inverted_chance, gamma_chance, gamma_low, gamma_high;
     double mirror_chance;
     char *mirror_axes;
-    int mask;
+    LoomInts mask;
 } AugmentNnunet;
-
-enum { MASK_NONE, MASK_NONZERO };
-static const char *const augment_nnunet_masks[] = {"none", "nonzero", NULL};
 
 #define ROW(member, def, min, max, unit, help)                                                 \
     LOOM_FLOAT(AugmentNnunet, member, def, min, max, unit, help)
@@ -50,8 +48,7 @@ static const LoomParam augment_nnunet_params[] = {
     ROW(gamma_high, "1.5", 0.01, 100, NULL, "largest power, of both"),
     LOOM_STRING(AugmentNnunet, mirror_axes, "DHW", "axes that may be mirrored: of D, H, W"),
     ROW(mirror_chance, "0.5", 0, 1, NULL, "of being mirrored, for each axis"),
-    LOOM_ENUM(AugmentNnunet, mask, "none", augment_nnunet_masks,
-              "nonzero: voxels that arrive 0 leave 0; for images that zscore masked"),
+    OUTSIDE_ROW(AugmentNnunet),
     {0},
 };
 
@@ -121,16 +118,6 @@ static gboolean intensities_apply(const AugmentNnunet *it, LoomTensor *image, Lo
     return TRUE;
 }
 
-/* Sets to 0 what was 0 in @before. */
-static void outside_restore(const LoomTensor *before, LoomTensor *image)
-{
-    const float *was = loom_tensor_f32(before);
-    float *x = loom_tensor_f32_mut(image);
-
-    for (gint64 i = 0; i < loom_tensor_count(image); i++)
-        x[i] = was[i] == 0 ? 0 : x[i];
-}
-
 static gboolean augment_nnunet_map(gpointer self, LoomPacket *packet, LoomContext *ctx,
                                    GError **error)
 {
@@ -140,14 +127,12 @@ static gboolean augment_nnunet_map(gpointer self, LoomPacket *packet, LoomContex
 
     if (!spatial_apply(&it->spatial, packet, &rng, error))
         return FALSE;
-    if (it->mask == MASK_NONZERO
-        && !(before = loom_tensor_copy(loom_packet_get(packet, "image"), error)))
-        return FALSE;
     LoomTensor *image = loom_packet_edit(packet, "image", error);
-    if (!image || !intensities_apply(it, image, &rng, error))
+    if (!image || !outside_keep(&it->mask, image, &before, error)
+        || !intensities_apply(it, image, &rng, error))
         return FALSE;
-    if (before) /* before mirroring, which moves voxels and changes none */
-        outside_restore(before, image);
+    /* before mirroring, which moves voxels and changes none */
+    outside_restore(&it->mask, before, image);
     return mirror_apply(packet, it->mirror_axes, it->mirror_chance, &rng, error);
 }
 

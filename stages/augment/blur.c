@@ -2,9 +2,11 @@
  * Formula in gaussian.c.  Source: nnU-Net v2's defaults: chance 0.2, each channel with 0.5,
  * sigma 0.5 to 1 voxels. */
 #include "gaussian.h"
+#include "outside.h"
 
 typedef struct {
     double chance, channel_chance, low, high;
+    LoomInts mask;
 } Blur;
 
 static const LoomParam blur_params[] = {
@@ -12,6 +14,7 @@ static const LoomParam blur_params[] = {
     LOOM_FLOAT(Blur, channel_chance, "0.5", 0, 1, NULL, "of each channel, then"),
     LOOM_FLOAT(Blur, low, "0.5", 0, 10, "voxels", "smallest sigma"),
     LOOM_FLOAT(Blur, high, "1", 0, 10, "voxels", "largest sigma"),
+    OUTSIDE_ROW(Blur),
     {0},
 };
 
@@ -33,13 +36,16 @@ static gboolean blur_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GE
 {
     const Blur *blur = self;
     LoomRng rng = loom_context_rng(ctx);
+    g_autoptr(LoomTensor) before = NULL;
 
     if (loom_rng_uniform(&rng, 0, 1) >= blur->chance)
         return TRUE;
     LoomTensor *image = loom_packet_edit(packet, "image", error);
-
-    return image
-           && gaussian_apply(image, blur->low, blur->high, blur->channel_chance, &rng, error);
+    if (!image || !outside_keep(&blur->mask, image, &before, error)
+        || !gaussian_apply(image, blur->low, blur->high, blur->channel_chance, &rng, error))
+        return FALSE;
+    outside_restore(&blur->mask, before, image);
+    return TRUE;
 }
 
 static const LoomStage blur = {

@@ -3,10 +3,12 @@
  * f below 1 as often as above; `invert`: of -x, and negated again.
  * Source: nnU-Net v2's defaults: 0.7 to 1.5; chance 0.3, and of the inverted image 0.1. */
 #include "intensity.h"
+#include "outside.h"
 
 typedef struct {
     double chance, low, high;
     gboolean invert;
+    LoomInts mask;
 } Gamma;
 
 static const LoomParam gamma_params[] = {
@@ -14,6 +16,7 @@ static const LoomParam gamma_params[] = {
     LOOM_FLOAT(Gamma, low, "0.7", 0.01, 100, NULL, "smallest power"),
     LOOM_FLOAT(Gamma, high, "1.5", 0.01, 100, NULL, "largest power"),
     LOOM_BOOL(Gamma, invert, "false", "of the inverted image: what is bright changes most"),
+    OUTSIDE_ROW(Gamma),
     {0},
 };
 
@@ -35,14 +38,16 @@ static gboolean gamma_map(gpointer self, LoomPacket *packet, LoomContext *ctx, G
 {
     const Gamma *power = self;
     LoomRng rng = loom_context_rng(ctx);
+    g_autoptr(LoomTensor) before = NULL;
 
     if (loom_rng_uniform(&rng, 0, 1) >= power->chance)
         return TRUE;
     LoomTensor *image = loom_packet_edit(packet, "image", error);
-
-    if (image)
-        intensity_gamma(image, power->low, power->high, power->invert, &rng);
-    return image != NULL;
+    if (!image || !outside_keep(&power->mask, image, &before, error))
+        return FALSE;
+    intensity_gamma(image, power->low, power->high, power->invert, &rng);
+    outside_restore(&power->mask, before, image);
+    return TRUE;
 }
 
 static const LoomStage gamma_stage = {

@@ -2,10 +2,12 @@
  * neighbour and back linearly.  Formula in coarse.c.  Source: nnU-Net v2's defaults: chance
  * 0.25, each channel with 0.5, zoom 0.5 to 1. */
 #include "coarse.h"
+#include "outside.h"
 
 typedef struct {
     double chance, channel_chance, low, high;
     int slices;
+    LoomInts mask;
 } LowResolution;
 
 static const char *const low_resolution_slices[] = {"none", "D", "H", "W", NULL};
@@ -18,6 +20,7 @@ static const LoomParam low_resolution_params[] = {
     LOOM_FLOAT(LowResolution, high, "1", 0.01, 1, NULL, "largest zoom"),
     LOOM_ENUM(LowResolution, slices, "none", low_resolution_slices,
               "axis across thick slices, which keeps its voxels"),
+    OUTSIDE_ROW(LowResolution),
     {0},
 };
 
@@ -40,14 +43,17 @@ static gboolean low_resolution_map(gpointer self, LoomPacket *packet, LoomContex
 {
     const LowResolution *coarse = self;
     LoomRng rng = loom_context_rng(ctx);
+    g_autoptr(LoomTensor) before = NULL;
 
     if (loom_rng_uniform(&rng, 0, 1) >= coarse->chance)
         return TRUE;
     LoomTensor *image = loom_packet_edit(packet, "image", error);
-
-    return image
-           && coarse_apply(image, coarse->low, coarse->high, coarse->channel_chance,
-                           coarse->slices - 1, &rng, error);
+    if (!image || !outside_keep(&coarse->mask, image, &before, error)
+        || !coarse_apply(image, coarse->low, coarse->high, coarse->channel_chance,
+                         coarse->slices - 1, &rng, error))
+        return FALSE;
+    outside_restore(&coarse->mask, before, image);
+    return TRUE;
 }
 
 static const LoomStage low_resolution = {

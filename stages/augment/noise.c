@@ -4,15 +4,18 @@
  * Source: nnU-Net v2's defaults: chance 0.1, max 0.1 (on z-scored images; batchgenerators calls
  * it a variance and uses it as a deviation, and so do we). */
 #include "intensity.h"
+#include "outside.h"
 
 typedef struct {
     double chance, max;
+    LoomInts mask;
 } Noise;
 
 static const LoomParam noise_params[] = {
     LOOM_FLOAT(Noise, chance, "0.1", 0, 1, NULL, "of any noise at all"),
     LOOM_FLOAT(Noise, max, "0.1", 0, 1e6, NULL,
                "largest standard deviation, in units of the image"),
+    OUTSIDE_ROW(Noise),
     {0},
 };
 
@@ -25,13 +28,15 @@ static gboolean noise_map(gpointer self, LoomPacket *packet, LoomContext *ctx, G
 {
     const Noise *noise = self;
     LoomRng rng = loom_context_rng(ctx);
+    g_autoptr(LoomTensor) before = NULL;
 
     if (loom_rng_uniform(&rng, 0, 1) >= noise->chance)
         return TRUE;
     LoomTensor *image = loom_packet_edit(packet, "image", error);
-    if (!image)
+    if (!image || !outside_keep(&noise->mask, image, &before, error))
         return FALSE;
     intensity_noise(image, noise->max, &rng);
+    outside_restore(&noise->mask, before, image);
     return TRUE;
 }
 

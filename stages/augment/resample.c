@@ -147,7 +147,9 @@ static guint8 vote(const guint8 label[8], const float weight[8])
     for (int i = 0; i < 8; i++) {
         float sum = 0;
 
-        for (int k = 0; k < 8; k++)
+        if (memchr(label, label[i], (gsize)i)) /* counted before */
+            continue;
+        for (int k = i; k < 8; k++)
             sum += label[k] == label[i] ? weight[k] : 0;
         if (sum > most || (sum == most && label[i] > winner)) {
             most = sum;

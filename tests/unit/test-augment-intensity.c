@@ -303,6 +303,57 @@ static void test_gamma_same(void)
         loom_assert_near((double)y[v], (double)loom_tensor_f32(image)[v], 1e-6);
 }
 
+/* ---- mask --------------------------------------------------------------------------- */
+
+/* With a mask of the second channel its zeros stay, and all else is as without a mask. */
+static void zeros_stay(const char *use)
+{
+    g_autofree char *keys = g_strdup_printf("{use: %s, chance: 1", use);
+    g_autofree char *yaml = g_strconcat(keys, "}", NULL);
+    g_autofree char *second = g_strconcat(keys, ", mask: [none, nonzero]}", NULL);
+    g_autoptr(LoomTestStage) plain = loom_test_stage(yaml, NULL, NULL);
+    g_autoptr(LoomTestStage) masked = loom_test_stage(second, NULL, NULL);
+    g_autoptr(LoomTensor) image = loom_test_random("CDHW", SHAPE(2, 3, 5, 7), 1, 1, 2);
+    gboolean moved = FALSE;
+
+    for (gint64 v = 0; v < 210; v += 3)
+        loom_tensor_f32_mut(image)[v] = 0;
+    const float *y = through(plain, loom_tensor_copy(image, NULL), 0);
+    const float *z = through(masked, loom_tensor_copy(image, NULL), 0);
+    for (gint64 v = 0; v < 210; v++)
+        g_assert_cmpfloat(z[v], ==, v >= 105 && v % 3 == 0 ? 0 : y[v]);
+    for (gint64 v = 105; v < 210; v += 3)
+        moved = moved || y[v] != 0;
+    g_assert_true(moved);
+}
+
+static void test_mask(void)
+{
+    zeros_stay("noise");
+    zeros_stay("contrast, high: 0.9");
+    zeros_stay("gamma");
+    zeros_stay("gamma, invert: true");
+    zeros_stay("blur, channel_chance: 1");
+    zeros_stay("low_resolution, channel_chance: 1, high: 0.8");
+}
+
+static void test_mask_channels(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: noise, chance: 1, mask: [none, nonzero]}", NULL, NULL);
+    LoomPacket *packet = loom_packet_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) other = NULL;
+
+    loom_packet_set(packet, "image", constant((const gint64[]){3, 1, 1, 2}, 0));
+    loom_assert_failed(loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE,
+                       "mask has 2 entries, 'image' has 3 channels; want one for each, or one "
+                       "for all");
+    loom_assert_failed(loom_test_stage("{use: blur, mask: zero}", NULL, &other), other,
+                       LOOM_ERROR, LOOM_ERROR_CONFIG, "none, nonzero");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -321,5 +372,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/gamma/inverted", test_gamma_inverted);
     g_test_add_func("/stages/gamma/same", test_gamma_same);
     g_test_add_func("/stages/gamma/chance", test_gamma_chance);
+    g_test_add_func("/stages/augment/mask", test_mask);
+    g_test_add_func("/stages/augment/mask-channels", test_mask_channels);
     return loom_test_run();
 }
