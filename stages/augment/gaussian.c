@@ -77,7 +77,7 @@ gint64 gaussian_scratch(const gint64 size[3], double most)
 void gaussian_blur(float *x, const gint64 size[3], const double sigma[3], float *scratch)
 {
     const gint64 plane = size[1] * size[2];
-    float kernel[GAUSSIAN_RADIUS_MAX + 1];
+    float kernel[GAUSSIAN_RADIUS_MAX + 1] = {0};
 
     for (int axis = 0; axis < 3; axis++) {
         const gint64 radius = radius_of(sigma[axis]);
