@@ -72,6 +72,10 @@ static char *row_range(const LoomParam *row)
         return g_strdup("id of a model");
     case LOOM_PARAM_GRAPH:
         return g_strdup("id of a graph");
+    case LOOM_PARAM_STRINGS:
+        return g_strdup("list of texts");
+    case LOOM_PARAM_MAP:
+        return g_strdup("{KEY: VALUE}");
     }
     return g_strdup("");
 }

@@ -158,6 +158,64 @@ static gboolean path_fill(char **member, const LoomNode *node, const char *what,
     return TRUE;
 }
 
+/* One scalar; in a mapping also a list of them, joined by commas.  (transfer full). */
+static char *string_of(const LoomNode *node, gboolean list, const char *what, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    if (!list || node->type != LOOM_NODE_SEQUENCE)
+        return text_of(node, what, list ? "text or a list" : "text", error)
+                   ? g_strdup(node->text)
+                   : NULL;
+    for (guint i = 0; i < node->items->len; i++) {
+        const LoomNode *item = node->items->pdata[i];
+
+        if (!text_of(item, what, "text", error))
+            return NULL;
+        g_string_append_printf(text, "%s%s", i ? "," : "", item->text);
+    }
+    return g_strdup(text->str);
+}
+
+/* A scalar counts as a sequence of one. */
+static gboolean strings_fill(char ***member, const LoomNode *node, const char *what,
+                             GError **error)
+{
+    g_autoptr(GStrvBuilder) strings = g_strv_builder_new();
+    const guint n = node->type == LOOM_NODE_SEQUENCE ? node->items->len : 1;
+
+    if (node->type == LOOM_NODE_MAPPING)
+        return loom_node_fail(node, error, "%s: found a mapping, want a list of texts", what);
+    for (guint i = 0; i < n; i++) {
+        const LoomNode *item = node->type == LOOM_NODE_SEQUENCE ? node->items->pdata[i] : node;
+        g_autofree char *text = string_of(item, FALSE, what, error);
+
+        if (!text)
+            return FALSE;
+        g_strv_builder_add(strings, text);
+    }
+    *member = n ? g_strv_builder_end(strings) : NULL;
+    return TRUE;
+}
+
+static gboolean map_fill(char ***member, const LoomNode *node, const char *what, GError **error)
+{
+    g_autoptr(GStrvBuilder) strings = g_strv_builder_new();
+
+    if (node->type != LOOM_NODE_MAPPING)
+        return loom_node_fail(node, error, "%s: want a mapping: {KEY: VALUE, ...}", what);
+    for (guint i = 0; i < node->items->len; i++) {
+        g_autofree char *text = string_of(node->items->pdata[i], TRUE, what, error);
+
+        if (!text)
+            return FALSE;
+        g_strv_builder_add(strings, ((const LoomNode *)node->keys->pdata[i])->text);
+        g_strv_builder_add(strings, text);
+    }
+    *member = node->items->len ? g_strv_builder_end(strings) : NULL;
+    return TRUE;
+}
+
 /* ---- values that refer to something else -------------------------------------------- */
 
 static gboolean plugins_fill(const LoomParam *row, LoomInstances *member, const LoomNode *node,
@@ -241,6 +299,10 @@ static gboolean value_fill(const LoomParam *row, gpointer member, const LoomNode
             return FALSE;
         *(char **)member = g_strdup(node->text);
         return TRUE;
+    case LOOM_PARAM_STRINGS:
+        return strings_fill(member, node, what, error);
+    case LOOM_PARAM_MAP:
+        return map_fill(member, node, what, error);
     }
     g_assert_not_reached();
 }
@@ -266,6 +328,7 @@ gboolean loom_param_default_check(const LoomParam *row, GError **error)
         char *s;
         LoomInts ints;
         LoomFloats floats;
+        char **strings;
     } value = {0};
 
     if (!row->def || loom_param_nests(row) || row->type == LOOM_PARAM_MODEL
@@ -397,6 +460,8 @@ void loom_params_clear(const LoomParam *rows, gpointer self)
         } else if (row->type == LOOM_PARAM_STRING || row->type == LOOM_PARAM_PATH
                    || row->type == LOOM_PARAM_GRAPH) {
             g_clear_pointer((char **)member, g_free);
+        } else if (row->type == LOOM_PARAM_STRINGS || row->type == LOOM_PARAM_MAP) {
+            g_clear_pointer((char ***)member, g_strfreev);
         } else if (row->type == LOOM_PARAM_INTS || row->type == LOOM_PARAM_CHOICES) {
             g_free(((LoomInts *)member)->v);
             *(LoomInts *)member = (LoomInts){NULL, 0};

@@ -99,7 +99,7 @@ static gboolean row_check(const LoomPlugin *plugin, const LoomParam *row, GError
         return loom_fail(error, LOOM_ERROR_PLUGIN, "key '%s' belongs to the engine", row->name);
     if (!row->help || !*row->help)
         return loom_fail(error, LOOM_ERROR_PLUGIN, "key '%s' has no help text", row->name);
-    if (row->type < LOOM_PARAM_BOOL || row->type > LOOM_PARAM_CHOICES)
+    if (row->type < LOOM_PARAM_BOOL || row->type > LOOM_PARAM_MAP)
         return loom_fail(error, LOOM_ERROR_PLUGIN, "key '%s' has the unknown type %d",
                          row->name, (int)row->type);
     if (row->offset >= plugin->instance_size)

@@ -63,6 +63,7 @@ typedef struct {
     int choice;
     LoomInts ints;
     LoomFloats floats;
+    char **names, **map;
 } Rows;
 
 static const char *const choices[] = {"red", "green", NULL};
@@ -76,6 +77,8 @@ static const LoomParam rows[] = {
     LOOM_ENUM(Rows, choice, "green", choices, "a colour"),
     LOOM_INTS(Rows, ints, "[]", 0, 9, NULL, "numbers"),
     LOOM_FLOATS(Rows, floats, "[1, 2.5]", 0, 9, NULL, "reals"),
+    LOOM_STRINGS(Rows, names, "[]", "texts"),
+    LOOM_MAP(Rows, map, "{}", "texts by texts"),
     {0},
 };
 
@@ -103,6 +106,8 @@ static void test_defaults(void)
     g_assert_cmpuint(self.ints.n, ==, 0);
     g_assert_cmpuint(self.floats.n, ==, 2);
     g_assert_cmpfloat(self.floats.v[1], ==, 2.5);
+    g_assert_null(self.names);
+    g_assert_null(self.map);
     loom_params_clear(rows, &self);
 }
 
@@ -112,7 +117,8 @@ static void test_values(void)
     Rows self;
 
     g_assert_true(fill("{flag: false, number: 5, bytes: 2MB, real: 1e-3, text: 'a b', "
-                       "path: x/../y.nii, choice: red, ints: [[1, 2], [3]], floats: 4}",
+                       "path: x/../y.nii, choice: red, ints: [[1, 2], [3]], floats: 4, "
+                       "names: [a, 1], map: {4: 3, whole: [1, 2]}}",
                        &self, &error));
     g_assert_no_error(error);
     g_assert_false(self.flag);
@@ -123,6 +129,14 @@ static void test_values(void)
     g_assert_cmpuint(self.ints.n, ==, 3);
     g_assert_cmpint(self.ints.v[2], ==, 3);
     g_assert_cmpuint(self.floats.n, ==, 1);
+    g_autofree char *names = g_strjoinv("|", self.names);
+    g_autofree char *map = g_strjoinv("|", self.map);
+    g_assert_cmpstr(names, ==, "a|1");
+    g_assert_cmpstr(map, ==, "4|3|whole|1,2");
+    loom_params_clear(rows, &self);
+    g_assert_true(fill("{number: 5, names: one}", &self, &error)); /* counts as a list of one */
+    g_assert_cmpstr(self.names[0], ==, "one");
+    g_assert_null(self.names[1]);
     loom_params_clear(rows, &self);
 }
 
@@ -152,7 +166,14 @@ static void test_rows_refused(void)
     refused(
         "{number: 1, colour: red}",
         "a.yaml:1:13: thing has no key 'colour' (its keys: flag, number, bytes, real, text, "
-        "path, choice, ints, floats)");
+        "path, choice, ints, floats, names, map)");
+    refused("{number: 1, names: {a: 1}}",
+            "a.yaml:1:21: thing: names: found a mapping, want a list of texts");
+    refused("{number: 1, names: [[a]]}", "a.yaml:1:21: thing: names: found a list, want text");
+    refused("{number: 1, map: [a]}",
+            "a.yaml:1:18: thing: map: want a mapping: {KEY: VALUE, ...}");
+    refused("{number: 1, map: {a: {b: c}}}",
+            "a.yaml:1:22: thing: map: found a mapping, want text or a list");
     refused("[1]", "a.yaml:1:1: thing: want a mapping of keys and values");
 }
 

@@ -71,6 +71,8 @@ typedef enum {
     LOOM_PARAM_MODEL,    /* LoomInstance *, an id under "models:" */
     LOOM_PARAM_GRAPH,    /* char *, an id under "graphs:" */
     LOOM_PARAM_CHOICES,  /* LoomInts, indices into choices: a list of what an ENUM may be */
+    LOOM_PARAM_STRINGS,  /* char **, ends with NULL; NULL where the sequence is empty */
+    LOOM_PARAM_MAP,      /* char **: key, value, key, value ...; a sequence as "1,2,3" */
 } LoomParamType;
 
 typedef struct _LoomPlugin LoomPlugin;
@@ -169,6 +171,14 @@ typedef struct {
     {                                                                                          \
 #m, LOOM_PARAM_GRAPH, LOOM_MEMBER(T, m, char *), NULL, 0, 0, NULL, NULL, help          \
     }
+#define LOOM_STRINGS(T, m, def, help)                                                          \
+    {                                                                                          \
+#m, LOOM_PARAM_STRINGS, LOOM_MEMBER(T, m, char **), def, 0, 0, NULL, NULL, help        \
+    }
+#define LOOM_MAP(T, m, def, help)                                                              \
+    {                                                                                          \
+#m, LOOM_PARAM_MAP, LOOM_MEMBER(T, m, char **), def, 0, 0, NULL, NULL, help            \
+    }
 
 /* ---- what every plugin has ---------------------------------------------------------- */
 
@@ -229,6 +239,7 @@ typedef struct {
     gint64 classes;         /* channels of the logits; 0: none yet */
     guint64 bytes;          /* arrives 0: what this stage and its model will allocate */
     gboolean probabilities; /* the packets will have them beside the prediction */
+    gboolean regions;       /* a channel of the logits is a region of the data set, no class */
 } LoomPlan;
 
 #define LOOM_STAGE_PURE (1u << 0) /* result = f(packet, params, rng): may have workers */
@@ -307,7 +318,9 @@ typedef struct {
 } LoomReading;
 
 typedef struct {
-    const LoomTensor *prediction, *truth; /* u8 (D,H,W), every value < classes */
+    /* u8 (D,H,W), every value < classes; of a metric with LOOM_METRIC_IGNORES the truth may also
+     * be LOOM_IGNORED.  Others are given background there, in both. */
+    const LoomTensor *prediction, *truth;
     gint64 classes;                       /* background included */
     double spacing_mm[3];                 /* D, H, W */
     /* f32 (C,D,H,W), C == classes; NULL: not known.  Never NULL for a metric that needs them.
@@ -316,6 +329,7 @@ typedef struct {
 } LoomMetricInput;
 
 #define LOOM_METRIC_PROBABILITIES (1u << 0) /* labels alone do not do */
+#define LOOM_METRIC_IGNORES (1u << 1)       /* leaves the voxels out whose truth is LOOM_IGNORED */
 
 typedef struct {
     LoomPlugin base;
