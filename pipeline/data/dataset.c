@@ -1,18 +1,29 @@
-/* dataset - a folder in nnU-Net's layout, or loose files, as a list of cases.
+/* dataset - a folder, a table or loose files as a list of cases, whose files are all there.
  *
- *   dataset.json   imagesTr/NAME_0000.nii.gz, NAME_0001.nii.gz ...   labelsTr/NAME.nii.gz
- * Source: nnU-Net, documentation/dataset_format.md. */
+ * How the files lie is one of the layouts of found.h, by name or by looking. */
 #define G_LOG_DOMAIN "loom-data"
 #include "dataset.h"
 
+#include "found.h"
+#include "label_scheme.h"
 #include "layout.h"
 #include "split.h"
 
-#include <errno.h>
 #include <string.h>
 
-#define DATASET_NAMED 10 /* missing files that a message names */
-#define DATASET_HINT "want dataset.json, imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz"
+enum { LAYOUT_AUTO, LAYOUT_PATTERN = 5, LAYOUT_CSV };
+static const char *const layout_names[] = {"auto",    "nnunet",  "msd", "kits19",
+                                           "brats20", "pattern", "csv", NULL};
+static const LoomLayoutKind *const layouts[] = {
+    NULL,
+    &loom_layout_nnunet,
+    &loom_layout_msd,
+    &loom_layout_kits19,
+    &loom_layout_brats20,
+    &loom_layout_pattern,
+    &loom_layout_csv,
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(layouts) + 1 == G_N_ELEMENTS(layout_names));
 
 static const char *const data_nan[] = {"error", "zero", "mask", NULL};
 static const char *const data_prefer[] = {"neither", "sform", "qform", NULL};
@@ -20,9 +31,22 @@ static const char *const data_axes[] = {"none", "LAS", "RAS", "LPS", "RPS",
                                         "LAI",  "RAI", "LPI", "RPI", NULL};
 
 const LoomParam loom_data_params[] = {
-    LOOM_PATH(LoomDataOptions, dataset, "", "folder with dataset.json, imagesTr and labelsTr"),
-    LOOM_INT(LoomDataOptions, folds, "5", 1, 1000, NULL,
-             "parts of the seeded split; 1: every case trains"),
+    LOOM_PATH(LoomDataOptions, dataset, "", "folder of the data set, or a table cases.csv"),
+    LOOM_ENUM(LoomDataOptions, layout, "auto", layout_names, "how its files lie"),
+    LOOM_STRING(LoomDataOptions, images, "",
+                "pattern of image files: sub-{case}/sub-{case}_{channel}.nii.gz"),
+    LOOM_STRING(LoomDataOptions, labels, "", "pattern of label maps, with {case}"),
+    LOOM_STRINGS(LoomDataOptions, channels, "[]",
+                 "channels by name, in this order; []: all that there are"),
+    LOOM_STRINGS(LoomDataOptions, label_names, "[]",
+                 "names of class 0, 1, ...; []: as the data set says"),
+    LOOM_MAP(LoomDataOptions, label_map, "{}",
+             "class of a value in the files, or ignore, as in {4: 3, 255: ignore}"),
+    LOOM_MAP(LoomDataOptions, regions, "{}",
+             "unions of classes, as in {whole: [1, 2, 3], core: [1, 3]}"),
+    LOOM_INT(LoomDataOptions, folds, "0", 0, 1000, NULL,
+             "parts of the seeded split; 1: every case trains; 0: the data set's own split, "
+             "without one 5"),
     LOOM_INT(LoomDataOptions, fold, "0", 0, 999, NULL, "the part that validates"),
     LOOM_INT(LoomDataOptions, split_seed, "12345", 0, 1e15, NULL,
              "seed of the split, so that the run's seed moves no case"),
@@ -46,14 +70,6 @@ const LoomParam loom_data_params[] = {
 
 /* ---- memory ------------------------------------------------------------------------- */
 
-void loom_case_clear(LoomCase *one)
-{
-    g_free(one->id);
-    g_strfreev(one->images);
-    g_free(one->label);
-    *one = (LoomCase){0};
-}
-
 void loom_dataset_free(LoomDataset *dataset)
 {
     if (!dataset)
@@ -66,241 +82,163 @@ void loom_dataset_free(LoomDataset *dataset)
     g_free(dataset->in_train);
     g_strfreev(dataset->channel_names);
     g_strfreev(dataset->label_names);
+    g_free(dataset->label_of);
+    loom_label_regions_free(dataset->regions, dataset->n_regions);
+    g_free(dataset->volume_of);
+    g_free(dataset->split);
     g_free(dataset);
 }
 
-/* ---- names -------------------------------------------------------------------------- */
+/* ---- which layout ------------------------------------------------------------------- */
 
-static int name_compare(gconstpointer a, gconstpointer b)
+/* Names of the layouts that @folder fits, in one text; NULL: none.  @layout: the first. */
+static char *layouts_fitting(const char *folder, int *layout, guint *n)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+    GString *names = g_string_new(NULL);
 
-/* Names of the files in a folder that end with @ending, as a set; those of hidden ones not. */
-static GHashTable *folder_names(const char *folder, const char *ending, GError **error)
-{
-    g_autoptr(GError) cause = NULL;
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, &cause);
-    GHashTable *names;
-    const char *name;
-
-    if (!dir)
-        return loom_fail_null(error, LOOM_ERROR_IO, "there is no folder '%s': " DATASET_HINT,
-                              folder);
-    names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    while ((name = g_dir_read_name(dir)))
-        if (*name != '.' && g_str_has_suffix(name, ending))
-            g_hash_table_add(names, g_strdup(name));
-    return names;
-}
-
-/* The names of a set, sorted, so that no message depends on hashes. */
-static GPtrArray *names_sorted(GHashTable *names)
-{
-    GPtrArray *sorted = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer name;
-
-    g_hash_table_iter_init(&iter, names);
-    while (g_hash_table_iter_next(&iter, &name, NULL))
-        g_ptr_array_add(sorted, name);
-    g_ptr_array_sort(sorted, name_compare);
-    return sorted;
-}
-
-/* Splits "NAME_0001" off "NAME_0001.nii.gz".  Returns: (transfer full): NAME; NULL: no such. */
-static char *name_split(const char *name, const char *ending, guint *channel)
-{
-    const gsize length = strlen(name) - strlen(ending);
-    const char *digits = name + length - 4;
-
-    if (length < 6 || digits[-1] != '_')
-        return NULL;
-    *channel = 0;
-    for (guint i = 0; i < 4; i++) {
-        if (!g_ascii_isdigit(digits[i]))
-            return NULL;
-        *channel = *channel * 10 + (guint)(digits[i] - '0');
-    }
-    return g_strndup(name, length - 5);
-}
-
-/* The ids in imagesTr, sorted; every name must fit. */
-static GPtrArray *ids_find(GHashTable *images, const LoomLayout *layout, GError **error)
-{
-    g_autoptr(GHashTable) ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) names = names_sorted(images);
-    const guint n_channels = g_strv_length(layout->channel_names);
-    g_autoptr(GPtrArray) sorted = g_ptr_array_new_with_free_func(g_free);
-
-    for (guint i = 0; i < names->len; i++) {
-        const char *name = names->pdata[i];
-        guint channel;
-        g_autofree char *id = name_split(name, layout->ending, &channel);
-
-        if (!id)
-            return loom_fail_null(
-                error, LOOM_ERROR_FORMAT,
-                "'imagesTr/%s' has no channel number, want NAME_0000%s (files "
-                "of the Medical Segmentation Decathlon must be renamed)",
-                name, layout->ending);
-        if (channel >= n_channels)
-            return loom_fail_null(error, LOOM_ERROR_FORMAT,
-                                  "'imagesTr/%s' is channel %u, but dataset.json names %u",
-                                  name, channel, n_channels);
-        if (g_hash_table_add(ids, g_strdup(id)))
-            g_ptr_array_add(sorted, g_steal_pointer(&id));
-    }
-    if (!sorted->len)
-        return loom_fail_null(error, LOOM_ERROR_FORMAT, "imagesTr holds no NAME_0000%s",
-                              layout->ending);
-    g_ptr_array_sort(sorted, name_compare);
-    return g_steal_pointer(&sorted);
-}
-
-/* ---- cases -------------------------------------------------------------------------- */
-
-typedef struct {
-    GString *names;
-    guint n;
-} Missing;
-
-static void missing_check(Missing *missing, GHashTable *names, const char *folder,
-                          const char *name)
-{
-    if (g_hash_table_contains(names, name))
-        return;
-    if (missing->n++ < DATASET_NAMED)
-        g_string_append_printf(missing->names, "%s%s/%s", missing->n > 1 ? ", " : "", folder,
-                               name);
-}
-
-static void case_fill(LoomDataset *dataset, const char *id, const LoomLayout *layout,
-                      GHashTable *images, GHashTable *labels, Missing *missing)
-{
-    LoomCase *one = &dataset->cases[dataset->n_cases++];
-    g_autofree char *label = g_strconcat(id, layout->ending, NULL);
-
-    one->id = g_strdup(id);
-    one->images = g_new0(char *, dataset->n_channels + 1);
-    for (guint c = 0; c < dataset->n_channels; c++) {
-        g_autofree char *name = g_strdup_printf("%s_%04u%s", id, c, layout->ending);
-
-        missing_check(missing, images, "imagesTr", name);
-        one->images[c] = g_build_filename(dataset->folder, "imagesTr", name, NULL);
-    }
-    missing_check(missing, labels, "labelsTr", label);
-    one->label = g_build_filename(dataset->folder, "labelsTr", label, NULL);
-}
-
-/* Labels that belong to no image, in the order of their names; (transfer full). */
-static GPtrArray *labels_left_over(GHashTable *labels, const LoomDataset *dataset,
-                                   const char *ending)
-{
-    g_autoptr(GHashTable) known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) names = names_sorted(labels);
-    GPtrArray *left = g_ptr_array_new_with_free_func(g_free);
-
-    for (guint i = 0; i < dataset->n_cases; i++)
-        g_hash_table_add(known, g_strconcat(dataset->cases[i].id, ending, NULL));
-    for (guint i = 0; i < names->len; i++)
-        if (!g_hash_table_contains(known, names->pdata[i]))
-            g_ptr_array_add(left, g_strdup(names->pdata[i]));
-    return left;
-}
-
-/* A label without an image is worth a word; with a promise of more cases it is the reason. */
-static gboolean number_check(const LoomDataset *dataset, const LoomLayout *layout,
-                             GHashTable *labels, GError **error)
-{
-    g_autoptr(GPtrArray) left = labels_left_over(labels, dataset, layout->ending);
-    const gint64 wanted = layout->n_training, found = dataset->n_cases;
-    const gboolean named = wanted > found && left->len > 0;
-
-    if (wanted >= 0 && wanted != found)
-        return loom_fail(
-            error, LOOM_ERROR_FORMAT,
-            "dataset.json says numTraining %" G_GINT64_FORMAT
-            ", but imagesTr holds %" G_GINT64_FORMAT " cases, %" G_GINT64_FORMAT " %s%s%s%s",
-            wanted, found, ABS(wanted - found), wanted > found ? "too few" : "too many",
-            named ? ": 'labelsTr/" : "", named ? (const char *)left->pdata[0] : "",
-            named ? "' has no image" : "");
-    for (guint i = 0; i < left->len; i++)
-        g_warning("'labelsTr/%s' has no image in imagesTr", (const char *)left->pdata[i]);
-    return TRUE;
-}
-
-static gboolean cases_find(LoomDataset *dataset, const LoomLayout *layout, GError **error)
-{
-    g_autofree char *images_folder = g_build_filename(dataset->folder, "imagesTr", NULL);
-    g_autofree char *labels_folder = g_build_filename(dataset->folder, "labelsTr", NULL);
-    g_autoptr(GHashTable) images = folder_names(images_folder, layout->ending, error);
-    g_autoptr(GHashTable) labels =
-        images ? folder_names(labels_folder, layout->ending, error) : NULL;
-    g_autoptr(GPtrArray) ids = labels ? ids_find(images, layout, error) : NULL;
-    g_autoptr(GString) names = g_string_new(NULL);
-    Missing missing = {.names = names};
-
-    if (!ids)
-        return FALSE;
-    dataset->cases = g_new0(LoomCase, ids->len);
-    dataset->in_train = g_new0(guint8, ids->len);
-    for (guint i = 0; i < ids->len; i++)
-        case_fill(dataset, ids->pdata[i], layout, images, labels, &missing);
-    if (missing.n > DATASET_NAMED)
-        g_string_append_printf(names, " and %u more", missing.n - DATASET_NAMED);
-    if (missing.n)
-        return loom_fail(error, LOOM_ERROR_IO, "%u file%s missing: %s", missing.n,
-                         missing.n == 1 ? " is" : "s are", names->str);
-    return number_check(dataset, layout, labels, error);
-}
-
-/* ---- a folder ----------------------------------------------------------------------- */
-
-/* There is no dataset.json: perhaps in a folder below? */
-static gboolean fail_no_json(const char *folder, GError **error)
-{
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    g_autofree char *nearest = NULL; /* the first by name, whatever the file system's order */
-    const char *name;
-
-    if (!dir)
-        return loom_fail(error, LOOM_ERROR_CONFIG, "there is no folder '%s'", folder);
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *below = g_build_filename(folder, name, NULL);
-        g_autofree char *json = g_build_filename(below, "dataset.json", NULL);
-
-        if (!g_file_test(json, G_FILE_TEST_EXISTS) || (nearest && strcmp(nearest, below) < 0))
+    *n = 0;
+    for (int i = 1; layout_names[i]; i++) {
+        if (!layouts[i]->fits || !layouts[i]->fits(folder))
             continue;
-        g_free(nearest);
-        nearest = g_steal_pointer(&below);
+        if (!(*n)++)
+            *layout = i;
+        g_string_append_printf(names, "%s%s", *n > 1 ? ", " : "", layouts[i]->name);
     }
-    if (nearest)
-        return loom_fail(error, LOOM_ERROR_CONFIG,
-                         "'%s' holds no dataset.json, did you mean '%s'?", folder, nearest);
-    return loom_fail(error, LOOM_ERROR_CONFIG, "'%s' holds no dataset.json: " DATASET_HINT,
-                     folder);
+    return g_string_free(names, FALSE);
 }
 
-static gboolean folder_read(LoomDataset *dataset, GError **error)
+/* Nothing that is known: perhaps in a folder below? */
+static gboolean fail_unknown(const char *folder, GError **error)
 {
-    g_autofree char *path = g_build_filename(dataset->folder, "dataset.json", NULL);
-    g_auto(LoomLayout) layout = {0};
+    g_auto(GStrv) names = loom_folder_names(folder, error);
+    g_autoptr(GString) wanted = g_string_new(NULL);
 
-    if (!g_file_test(path, G_FILE_TEST_EXISTS))
-        return fail_no_json(dataset->folder, error);
-    if (!loom_layout_read(path, &layout, error))
+    if (!names)
+        return FALSE;
+    for (char **name = names; *name; name++) {
+        g_autofree char *below = g_build_filename(folder, *name, NULL);
+        g_autofree char *fitting = NULL;
+        int layout;
+        guint n = 0;
+
+        if (g_file_test(below, G_FILE_TEST_IS_DIR))
+            fitting = layouts_fitting(below, &layout, &n);
+        if (n)
+            return loom_fail(error, LOOM_ERROR_CONFIG,
+                             "'%s' is no data set, did you mean '%s' (%s)?", folder, below,
+                             fitting);
+    }
+    for (int i = 1; layout_names[i]; i++)
+        if (layouts[i]->fits)
+            g_string_append_printf(wanted, "%s%s (%s)", i > 1 ? "; " : "",
+                                   layouts[i]->looked_for, layouts[i]->name);
+    return loom_fail(error, LOOM_ERROR_CONFIG,
+                     "'%s' is no data set that is known, looked for %s; other folders want a "
+                     "table cases.csv or data: {images: PATTERN, labels: PATTERN}",
+                     folder, wanted->str);
+}
+
+static gboolean layout_find(const LoomDataOptions *options, int *layout, GError **error)
+{
+    g_autofree char *fitting = NULL;
+    guint n;
+
+    *layout = options->layout;
+    if (options->layout != LAYOUT_AUTO)
+        return TRUE;
+    if (options->images) {
+        *layout = LAYOUT_PATTERN;
+        return TRUE;
+    }
+    if (g_str_has_suffix(options->dataset, ".csv")) {
+        *layout = LAYOUT_CSV;
+        return TRUE;
+    }
+    fitting = layouts_fitting(options->dataset, layout, &n);
+    if (n == 0)
+        return fail_unknown(options->dataset, error);
+    return n == 1
+           || loom_fail(
+               error, LOOM_ERROR_CONFIG,
+               "'%s' may be read in more than one way (%s), want data: {layout: %s} or "
+               "another of them",
+               options->dataset, fitting, layouts[*layout]->name);
+}
+
+/* Keys that only one layout reads: silence would hide a mistake. */
+static gboolean options_check(const LoomDataOptions *options, int layout, GError **error)
+{
+    if (!options->dataset)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "'dataset' is not set: want a folder with a data set, or a table "
+                         "cases.csv");
+    if (layout == LAYOUT_PATTERN || layout == LAYOUT_AUTO
+        || (!options->images && !options->labels))
+        return TRUE;
+    return loom_fail(error, LOOM_ERROR_CONFIG, "'%s' goes with layout 'pattern' only, not '%s'",
+                     options->images ? "images" : "labels", layouts[layout]->name);
+}
+
+/* ---- from what was found to a data set ---------------------------------------------- */
+
+/* Cases move over; @said: (transfer full): what the data set says about the side of each. */
+static void cases_take(LoomDataset *dataset, LoomFound *found, LoomSaid **said)
+{
+    const guint n = found->cases->len;
+
+    dataset->cases = g_new0(LoomCase, n);
+    dataset->in_train = g_new0(guint8, n);
+    dataset->n_cases = n;
+    *said = g_new0(LoomSaid, n);
+    for (guint i = 0; i < n; i++) {
+        LoomFoundCase *one = &g_array_index(found->cases, LoomFoundCase, i);
+
+        (*said)[i] = (LoomSaid){one->part, one->fold};
+        dataset->cases[i] = one->files;
+        one->files = (LoomCase){0};
+    }
+}
+
+static void channels_take(LoomDataset *dataset, LoomFound *found, guint n_volumes,
+                          guint *volume_of)
+{
+    dataset->channel_names = g_steal_pointer(&found->channel_names);
+    dataset->n_channels = g_strv_length(dataset->channel_names);
+    dataset->n_volumes = found->whole ? n_volumes : 0;
+    dataset->volume_of = volume_of;
+}
+
+static gboolean found_take(LoomDataset *dataset, LoomFound *found,
+                           const LoomDataOptions *options, GError **error)
+{
+    const guint n_volumes = g_strv_length(found->channel_names);
+    g_autofree guint *volume_of = NULL;
+    g_autofree LoomSaid *said = NULL;
+    const gboolean pattern =
+        options->images != NULL; /* it took its channels from the options */
+
+    if (!loom_found_choose(found, pattern ? NULL : options->channels, &volume_of, error)
+        || !loom_found_check(found, error)
+        || !loom_label_scheme_make(dataset, found, options, error))
         return FALSE;
     dataset->name =
-        layout.name ? g_steal_pointer(&layout.name) : g_path_get_basename(dataset->folder);
-    dataset->channel_names = g_steal_pointer(&layout.channel_names);
-    dataset->n_channels = g_strv_length(dataset->channel_names);
-    dataset->label_names = g_steal_pointer(&layout.label_names);
-    dataset->n_labels = g_strv_length(dataset->label_names);
-    layout.channel_names = g_strdupv(dataset->channel_names);
-    if (cases_find(dataset, &layout, error))
+        found->name ? g_steal_pointer(&found->name) : g_path_get_basename(options->dataset);
+    channels_take(dataset, found, n_volumes, g_steal_pointer(&volume_of));
+    cases_take(dataset, found, &said);
+    return loom_split_make(dataset, said, options, error);
+}
+
+static gboolean folder_read(LoomDataset *dataset, const LoomDataOptions *options, int layout,
+                            GError **error)
+{
+    g_auto(LoomFound) found = {.ignored = -1, .n_promised = -1};
+
+    found.folder = g_strdup(dataset->folder);
+    if (layouts[layout]->read(&found, options, error)
+        && found_take(dataset, &found, options, error))
         return TRUE;
-    g_prefix_error(error, "'%s': ", dataset->folder);
+    if (error && *error && !strstr((*error)->message, options->dataset))
+        g_prefix_error(error, "'%s': ", options->dataset);
     return FALSE;
 }
 
@@ -320,14 +258,16 @@ static LoomVolumePolicy policy_of(const LoomDataOptions *options)
 LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error)
 {
     g_autoptr(LoomDataset) dataset = g_new0(LoomDataset, 1);
+    int layout;
 
-    if (!options->dataset)
-        return loom_fail_null(error, LOOM_ERROR_CONFIG,
-                              "'dataset' is not set: want a folder with dataset.json, imagesTr "
-                              "and labelsTr");
+    if (!options_check(options, options->layout, error) || !layout_find(options, &layout, error)
+        || !options_check(options, layout, error))
+        return NULL;
     dataset->policy = policy_of(options);
-    dataset->folder = g_strdup(options->dataset);
-    if (!folder_read(dataset, error) || !loom_split_make(dataset, options, error))
+    dataset->layout = layouts[layout]->name;
+    dataset->folder = layout == LAYOUT_CSV ? g_path_get_dirname(options->dataset)
+                                           : g_strdup(options->dataset);
+    if (!folder_read(dataset, options, layout, error))
         return NULL;
     return g_steal_pointer(&dataset);
 }
@@ -340,18 +280,16 @@ static char *id_of(const char *path)
     static const char *const endings[] = {".nii.gz", ".nii",    ".hdr.gz",
                                           ".hdr",    ".img.gz", ".img"};
     char *name = g_path_get_basename(path);
-    guint channel;
 
     for (guint i = 0; i < G_N_ELEMENTS(endings); i++)
         if (g_str_has_suffix(name, endings[i]) && strlen(name) > strlen(endings[i])) {
             name[strlen(name) - strlen(endings[i])] = '\0';
             break;
         }
-    g_autofree char *plain = name_split(name, "", &channel);
-    if (!plain)
-        return name;
-    g_free(name);
-    return g_steal_pointer(&plain);
+    const gsize length = strlen(name);
+    if (length > 5 && name[length - 5] == '_' && strspn(name + length - 4, "0123456789") == 4)
+        name[length - 5] = '\0';
+    return name;
 }
 
 static gboolean loose_fill(LoomDataset *dataset, char **paths, GError **error)

@@ -6,8 +6,14 @@
 
 /* Keys under `data:`. */
 typedef struct {
-    char *dataset;          /* folder with dataset.json, imagesTr, labelsTr (nnU-Net) */
-    gint64 folds, fold;     /* seeded k-fold split of imagesTr; folds 1: everything trains */
+    char *dataset;          /* folder, or a table cases.csv */
+    int layout;             /* how the files lie; 0: found out */
+    char *images, *labels;  /* patterns, see layout_pattern.c; NULL: none */
+    char **channels;        /* chosen ones; NULL: all */
+    char **label_names;     /* of class 0, 1, ...; NULL: as the data set says */
+    char **label_map;       /* value in a file, class or "ignore", ...; NULL: none */
+    char **regions;         /* name, "1,2,3", ...; NULL: the data set's */
+    gint64 folds, fold;     /* seeded k-fold split; folds 1: everything trains, 0: as said */
     gint64 split_seed;      /* of that split, so that the run's seed does not move cases */
     char *train, *validate; /* list files, one case id a line, instead of folds; NULL: none */
     char *patient_key; /* regular expression: group 1 of an id is the patient; NULL: none */
@@ -17,6 +23,7 @@ typedef struct {
 } LoomDataOptions;
 extern const LoomParam loom_data_params[];
 
+/* Every file is there when it succeeds; none was read but dataset.json, tables and lists. */
 LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error);
 /* Loose files: @paths of one case after the other, @n_channels each; no labels.  Ids are the
  * file names without _0000 and .nii.gz.  All cases are in both splits. */

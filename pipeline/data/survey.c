@@ -62,21 +62,28 @@ static void grid_check(const LoomGeometry *image, const char *image_path,
             LOOM_GRID_TOLERANCE * edge);
 }
 
-/* One image file a channel: no series, no vectors. */
-static void volumes_check(const char *path, const LoomVolumeHeader *header,
-                          LoomFindings *findings)
+/* One image file a channel: no series, no vectors; or as many volumes as the data set says. */
+static void volumes_check(const LoomDataset *dataset, const char *path,
+                          const LoomVolumeHeader *header, LoomFindings *findings)
 {
+    const gint64 wanted = dataset->n_volumes ? dataset->n_volumes : 1;
     GError *error = NULL;
     gint64 volumes = 1;
 
     for (guint i = 3; i < header->n_dims; i++)
         volumes *= header->shape[i];
-    if (volumes == 1)
+    if (volumes == wanted)
         return;
-    loom_fail_as(&error, "E-NII-4D", LOOM_ERROR_SHAPE,
-                 "%u-D, %" G_GINT64_FORMAT " volumes in one file, want one file a channel "
-                 "(or one case a volume)",
-                 header->n_dims, volumes);
+    if (wanted == 1)
+        loom_fail_as(&error, "E-NII-4D", LOOM_ERROR_SHAPE,
+                     "%u-D, %" G_GINT64_FORMAT " volumes in one file, want one file a channel "
+                     "(or one case a volume)",
+                     header->n_dims, volumes);
+    else
+        loom_fail_as(&error, "E-NII-4D", LOOM_ERROR_SHAPE,
+                     "%" G_GINT64_FORMAT " volumes along the fourth axis, the data set has "
+                     "%" G_GINT64_FORMAT " channels",
+                     volumes, wanted);
     error_add(findings, path, error);
 }
 
@@ -92,8 +99,8 @@ static void images_survey(const Pass *pass, guint i, LoomImageScan *seen)
     LoomFindings *findings = pass->findings[i];
 
     if (survey->voxels)
-        of->images = g_new0(LoomImageScan, dataset->n_channels);
-    for (guint c = 0; c < dataset->n_channels; c++) {
+        of->images = g_new0(LoomImageScan, loom_dataset_files(dataset));
+    for (guint c = 0; c < loom_dataset_files(dataset); c++) {
         LoomVolumeHeader header;
 
         twin_check(one->images[c], findings);
@@ -105,7 +112,7 @@ static void images_survey(const Pass *pass, guint i, LoomImageScan *seen)
             loom_header_scan(one->images[c], &dataset->policy, findings, &header);
         }
         if (header.n_dims)
-            volumes_check(one->images[c], &header, findings);
+            volumes_check(dataset, one->images[c], &header, findings);
         if (c == 0)
             of->geometry = header.geometry;
         else
@@ -124,8 +131,8 @@ static void unknown_check(const LoomDataset *dataset, const LoomCase *one,
     guint n = 0, first = 0;
     gint64 voxels = 0;
 
-    for (guint k = dataset->n_labels; dataset->n_labels && k < 256; k++) {
-        if (!scan->of[k].n)
+    for (guint k = 0; k < 256; k++) {
+        if (!scan->of[k].n || loom_dataset_label_of(dataset, k) >= 0)
             continue;
         if (n++ == 0 || scan->of[k].first < scan->of[first].first)
             first = k;
@@ -140,10 +147,29 @@ static void unknown_check(const LoomDataset *dataset, const LoomCase *one,
     loom_finding_add(
         findings, "E-LABEL-UNKNOWN", one->label, NULL,
         "value %u at i,j,k = %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
-        " is none of the labels 0 to %u; %" G_GINT64_FORMAT " voxel%s like that%s%s%s",
+        " is none of the labels 0 to %u; %" G_GINT64_FORMAT " voxel%s like that%s%s%s (data: "
+        "{label_map: {%u: LABEL}} gives it one)",
         first, v % size[0], v / size[0] % size[1], v / size[0] / size[1], dataset->n_labels - 1,
         voxels, voxels == 1 ? " is" : "s are", n > 1 ? ": " : "", n > 1 ? values->str : "",
-        n > SURVEY_NAMED ? ", ..." : "");
+        n > SURVEY_NAMED ? ", ..." : "", first);
+}
+
+/* From values of the file to classes; what counts nowhere stays as LOOM_IGNORED. */
+static void labels_map(const LoomDataset *dataset, LoomLabelScan *scan)
+{
+    const LoomLabelScan values = *scan;
+
+    memset(scan->of, 0, sizeof scan->of);
+    for (guint value = 0; value < 256; value++) {
+        const gint label = loom_dataset_label_of(dataset, value);
+        LoomLabelCount *count = &scan->of[MAX(label, 0)];
+
+        if (label < 0 || !values.of[value].n)
+            continue;
+        count->first =
+            count->n ? MIN(count->first, values.of[value].first) : values.of[value].first;
+        count->n += values.of[value].n;
+    }
 }
 
 static void foreground_check(const LoomCase *one, const LoomLabelScan *scan,
@@ -151,7 +177,7 @@ static void foreground_check(const LoomCase *one, const LoomLabelScan *scan,
 {
     gint64 foreground = 0;
 
-    for (guint k = 1; k < 256; k++)
+    for (guint k = 1; k < LOOM_IGNORED; k++)
         foreground += scan->of[k].n;
     if (!foreground)
         loom_finding_add(findings, "W-LABEL-EMPTY", one->label, NULL,
@@ -182,6 +208,7 @@ static void label_survey(const Pass *pass, guint i, const LoomImageScan *seen)
     }
     of->label = scan;
     unknown_check(dataset, one, scan, header.geometry.size, findings);
+    labels_map(dataset, scan);
     foreground_check(one, scan, seen, findings);
 }
 

@@ -138,7 +138,7 @@ static void intensities_compare(const LoomSurvey *survey)
 {
     const LoomDataset *dataset = survey->dataset;
 
-    for (guint c = 0; c < dataset->n_channels; c++) {
+    for (guint c = 0; c < loom_dataset_files(dataset); c++) {
         const double sd = median_of(survey, c, deviation_of);
         const double low = median_of(survey, c, low_of);
 

@@ -5,7 +5,6 @@
 #include <loom/loom.h>
 
 #include <math.h>
-#include <string.h>
 
 /* A case that was read; kept so that an epoch does not decompress it again. */
 typedef struct {
@@ -54,9 +53,9 @@ static const LoomParam nifti_load_params[] = {
 
 static const LoomSlot nifti_load_writes[] = {
     {"image", LOOM_F32, "CDHW", 0, "intensities as stored, scaled by the header"},
-    {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "class of each voxel"},
+    {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "class of each voxel; 255: counts nowhere"},
     {"truth", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE,
-     "the label as it is in the file, for metrics"},
+     "the label on the grid of its file, for metrics"},
     {0},
 };
 
@@ -108,71 +107,15 @@ static void nifti_load_close(gpointer self)
 
 /* ---- reading ------------------------------------------------------------------------ */
 
-/* One channel: a volume with one value a voxel. */
-static LoomTensor *channel_read(const NiftiLoad *load, const char *path, LoomGeometry *geometry,
-                                GError **error)
-{
-    g_autoptr(LoomTensor) volume = loom_volume_read_by(path, &load->policy, geometry, error);
-
-    if (volume && loom_tensor_size(volume, 'C') != 1)
-        return loom_fail_as_null(error, "E-NII-4D", LOOM_ERROR_SHAPE,
-                                 "'%s': %" G_GINT64_FORMAT
-                                 " volumes in one file, want one file a "
-                                 "channel",
-                                 path, loom_tensor_size(volume, 'C'));
-    return g_steal_pointer(&volume);
-}
-
-/* All channels of a case, one behind the other. */
-static LoomTensor *image_read(const NiftiLoad *load, const LoomCase *one,
-                              LoomGeometry *geometry, GError **error)
-{
-    const gint64 channels = load->dataset->n_channels;
-    g_autoptr(LoomTensor) first = channel_read(load, one->images[0], geometry, error);
-    g_autoptr(LoomTensor) image = NULL;
-
-    if (!first || channels == 1)
-        return g_steal_pointer(&first);
-    const gint64 voxels = loom_tensor_count(first);
-    const gint64 *size = geometry->size;
-    image = loom_tensor_new(LOOM_F32, "CDHW", (gint64[]){channels, size[2], size[1], size[0]},
-                            error);
-    if (!image)
-        return NULL;
-    memcpy(loom_tensor_f32_mut(image), loom_tensor_f32(first), loom_tensor_bytes(first));
-    for (gint64 c = 1; c < channels; c++) {
-        LoomGeometry other;
-        g_autoptr(LoomTensor) next = channel_read(load, one->images[c], &other, error);
-
-        if (!next
-            || !loom_geometry_check(geometry, one->images[0], &other, one->images[c],
-                                    LOOM_GRID_TOLERANCE, error))
-            return NULL;
-        memcpy(loom_tensor_f32_mut(image) + c * voxels, loom_tensor_f32(next),
-               loom_tensor_bytes(next));
-    }
-    return g_steal_pointer(&image);
-}
-
 static gboolean label_read(const NiftiLoad *load, const LoomCase *one, Loaded *loaded,
                            GError **error)
 {
-    const guint n_labels = load->dataset->n_labels;
     LoomGeometry grid;
 
-    loaded->label = loom_volume_labels_by(one->label, &load->policy, &grid, error);
-    if (!loaded->label
-        || !loom_geometry_check(&loaded->geometry, one->images[0], &grid, one->label,
-                                LOOM_GRID_TOLERANCE, error))
-        return FALSE;
-    const guint8 *label = loom_tensor_u8(loaded->label);
-    const gint64 n = n_labels ? loom_tensor_count(loaded->label) : 0;
-    for (gint64 v = 0; v < n; v++) /* losses index by it */
-        if (label[v] >= n_labels)
-            return loom_fail(error, LOOM_ERROR_FORMAT,
-                             "'%s': value %u is none of the labels 0 to %u", one->label,
-                             label[v], n_labels - 1);
-    return TRUE;
+    loaded->label = loom_dataset_read_label(load->dataset, one, &load->policy, &grid, error);
+    return loaded->label
+           && loom_geometry_check(&loaded->geometry, one->images[0], &grid, one->label,
+                                  LOOM_GRID_TOLERANCE, error);
 }
 
 /* nan_policy: mask: what is not finite becomes 0, and counts in no loss. */
@@ -195,7 +138,8 @@ static void nan_mask(Loaded *loaded)
 static gboolean case_read(const NiftiLoad *load, const LoomCase *one, Loaded *loaded,
                           GError **error)
 {
-    loaded->image = image_read(load, one, &loaded->geometry, error);
+    loaded->image =
+        loom_dataset_read_image(load->dataset, one, &load->policy, &loaded->geometry, error);
     if (loaded->image && (!one->label || label_read(load, one, loaded, error))) {
         if (load->policy.nan == LOOM_NAN_MASK)
             nan_mask(loaded);

@@ -137,22 +137,33 @@ static void test_missing(void)
     folder_make(TWO_CHANNELS, 3, 2);
     volume_remove("imagesTr/a00_0001.nii");
     volume_remove("labelsTr/a02.nii");
-    open_refused(LOOM_ERROR_IO, "2 files are missing: imagesTr/a00_0001.nii, labelsTr/a02.nii");
+    open_refused(LOOM_ERROR_IO, "2 files are missing: CT of a00; label of a02 (looked for "
+                                "imagesTr/NAME_0000.nii, labelsTr/NAME.nii)");
     folder_remove();
 
     folder_make(TWO_CHANNELS, 14, 1);
-    open_refused(LOOM_ERROR_IO, "imagesTr/a09_0001.nii and 4 more");
+    open_refused(LOOM_ERROR_IO, "14 files are missing: CT of all 14 cases (looked");
+    folder_remove();
+
+    folder_make(TWO_CHANNELS, 44, 2);
+    for (guint i = 0; i < 42; i++) {
+        g_autofree char *name = g_strdup_printf("labelsTr/a%02u.nii", i);
+
+        volume_remove(name);
+    }
+    open_refused(LOOM_ERROR_IO, "42 files are missing: label of a00, a01, ");
+    open_refused(LOOM_ERROR_IO, ", a39 and 2 more (looked");
     folder_remove();
 
     folder_make(NULL, 1, 1);
     open_refused(LOOM_ERROR_CONFIG,
-                 "holds no dataset.json: want dataset.json, imagesTr/NAME_0000");
+                 "is no data set that is known, looked for dataset.json, imagesTr/NAME_0000");
     folder_remove();
-    open_refused(LOOM_ERROR_CONFIG, "there is no folder");
+    open_refused(LOOM_ERROR_IO, "there is no folder");
 
     folder_make(NULL, 0, 0); /* one level too high */
     text_write("imagesTr/dataset.json", "{}");
-    open_refused(LOOM_ERROR_CONFIG, "/imagesTr'?");
+    open_refused(LOOM_ERROR_CONFIG, "/imagesTr' (nnunet)?");
     folder_remove();
 }
 
@@ -205,17 +216,33 @@ static void test_json(void)
                  LOOM_ERROR_FORMAT, "label 'tumour' is number 2, want 0 to 1 without a gap");
     json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"a\": 1, \"b\": 1}", ""),
                  LOOM_ERROR_FORMAT, "have both the number 1");
-    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"whole\": [1, 2]}", ""),
-                 LOOM_ERROR_FORMAT, "label 'whole' is a region");
     json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"ignore\": 1}", ""),
-                 LOOM_ERROR_FORMAT, "'ignore' is not supported");
+                 LOOM_ERROR_FORMAT, "1 labels");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"a\": 2, \"ignore\": 1}", ""),
+                 LOOM_ERROR_FORMAT, "label 'a' is number 2, want 0 to 1 without a gap");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"a\": 1, \"ignore\": 3}", ""),
+                 LOOM_ERROR_FORMAT, "'ignore' must have the highest value, want \"ignore\": 2");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"whole\": [1, 2]}", ""),
+                 LOOM_ERROR_FORMAT, "so want 'regions_class_order' with 1 label, one to write");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"whole\": [1, 2]}",
+                      ", \"regions_class_order\": [3]"),
+                 LOOM_ERROR_FORMAT, "written for region 'whole' is none of its labels");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"whole\": [1, 3]}",
+                      ", \"regions_class_order\": [3]"),
+                 LOOM_ERROR_FORMAT, "the regions hold label 3 but not 2");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"whole\": [1, \"x\"]}",
+                      ", \"regions_class_order\": [1]"),
+                 LOOM_ERROR_FORMAT, "region 'whole' holds what is no label");
+    json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"whole\": []}",
+                      ", \"regions_class_order\": [1]"),
+                 LOOM_ERROR_FORMAT, "region 'whole' is empty");
     json_refused(JSON("{\"0\": \"CT\"}", "{\"background\": 0, \"a\": 1.5}", ""),
                  LOOM_ERROR_FORMAT, "label 'a' has no whole number");
     json_refused(JSON("{\"0\": \"CT\"}", LABELS, ", \"file_ending\": \".png\""),
                  LOOM_ERROR_FORMAT, "'file_ending' is '.png'");
     json_refused(
         JSON("{\"0\": \"CT\"}", LABELS, ", \"file_ending\": \".nii\", \"numTraining\": 3"),
-        LOOM_ERROR_FORMAT, "numTraining 3, but imagesTr holds 1 cases, 2 too few");
+        LOOM_ERROR_FORMAT, "numTraining 3, but there are 1 cases, 2 too few");
     folder_remove();
 }
 
@@ -365,9 +392,10 @@ static void test_check(void)
     series.dim[4] = 2;
     folder_make(TWO_CHANNELS, 4, 2);
     volume_replace("labelsTr/a01.nii", &right, value_seven); /* voxel 4 is i,j,k = 1,1,0 */
-    check_refused(LOOM_ERROR_FORMAT,
-                  "labelsTr/a01.nii': value 7 at i,j,k = 1,1,0 is none of the labels 0 to 1; 2 "
-                  "voxels are like that");
+    check_refused(
+        LOOM_ERROR_FORMAT,
+        "labelsTr/a01.nii': value 7 is none of the labels 0 to 1: 2 voxels, the first at "
+        "i,j,k = 1,1,0 (data: {label_map: {7: LABEL}} gives it one)");
     volume_replace("labelsTr/a03.nii", &small, value_one);
     volume_replace("labelsTr/a02.nii", &moved, value_one);
     check_refused(LOOM_ERROR_FORMAT, "(and problems in 2 more cases)");

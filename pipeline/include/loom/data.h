@@ -1,4 +1,5 @@
-/* loom/data.h - which files belong to which case, and which case to which split. */
+/* loom/data.h - which files belong to which case, what their values mean, and which case to
+ * which split. */
 #pragma once
 
 #include <loom/packet.h>
@@ -8,8 +9,9 @@ G_BEGIN_DECLS
 
 typedef struct {
     char *id;      /* "hippocampus_001" */
-    char **images; /* one path a channel, ends with NULL */
+    char **images; /* a path a channel, or one file that holds all of them; ends with NULL */
     char *label;   /* NULL: none */
+    char *patient; /* cases of one patient lie on one side of a split; NULL: of nobody else */
 } LoomCase;
 
 /* What was found wrong, or worth a word, while looking: problems by severity (core/findings.h).
@@ -38,6 +40,13 @@ typedef struct {
     guint64 limit;    /* bytes of one volume, as stored and as f32; 0: 8 GiB */
 } LoomVolumePolicy;
 
+/* A class that may overlap others: the voxels that have one of several labels. */
+typedef struct {
+    char *name;        /* "whole tumour" */
+    guint8 holds[256]; /* by label: 1: its voxels belong to the region */
+    guint8 written;    /* label of a voxel that was predicted to lie in it */
+} LoomLabelRegion;
+
 typedef enum { LOOM_SPLIT_TRAIN, LOOM_SPLIT_VALIDATE, LOOM_SPLIT_ALL } LoomSplit;
 
 /* A data set: cases in the order of their ids, split once.  Immutable after it was made. */
@@ -46,11 +55,22 @@ typedef struct {
     char *name;   /* for people */
     LoomCase *cases;
     guint n_cases;
-    guint8 *in_train;        /* a case: 0 validates, 1 trains, 2 both (loose files) */
-    guint n_channels;        /* images a case */
-    char **channel_names;    /* n_channels, ends with NULL */
-    char **label_names;      /* class 0, 1, ...: ends with NULL; NULL: no labels known */
-    guint n_labels;          /* 0: no labels known */
+    guint8 *in_train;     /* a case: 0 validates, 1 trains, 2 both (loose files) */
+    guint n_channels;     /* of an image */
+    char **channel_names; /* n_channels, ends with NULL */
+    char **label_names;   /* class 0, 1, ...: ends with NULL; NULL: no labels known */
+    guint n_labels;       /* 0: no labels known */
+    /* What a file's value means, 256 of them: a class, LOOM_IGNORED, or -1: nothing.  NULL:
+     * values are classes. */
+    gint16 *label_of;
+    gboolean ignores;         /* some voxels may be LOOM_IGNORED, which is no class */
+    LoomLabelRegion *regions; /* n_regions, written in this order: later ones over earlier */
+    guint n_regions;          /* 0: none */
+    /* Where one file holds all channels of a case: how many it has, and the place of each
+     * channel among them.  0 and NULL: a file a channel. */
+    guint n_volumes, *volume_of;
+    const char *layout;      /* how the files lie, as `data: {layout: ...}` spells it; static */
+    char *split;             /* for people: "fold 0 of 5"; NULL: all cases are in both */
     LoomVolumePolicy policy; /* how its files are read */
 } LoomDataset;
 
@@ -122,5 +142,37 @@ LOOM_EXPORT double loom_geometry_apart(const LoomGeometry *a, const LoomGeometry
 /* A plain RAS+ geometry with its origin at 0: phantoms and tests.  Sizes and mm in i, j, k. */
 LOOM_EXPORT void loom_geometry_plain(LoomGeometry *geometry, const gint64 size[3],
                                      const double spacing_mm[3]);
+
+/* ---- the files of a case ------------------------------------------------------------ */
+
+/* Image files of each case: one a channel, or one that holds all. */
+LOOM_EXPORT guint loom_dataset_files(const LoomDataset *dataset);
+/* loom_dataset_read_image - all channels of a case, one behind the other
+ * @policy: NULL: the data set's; @geometry: of the case; filled in
+ * Returns: (transfer full): f32 (C,D,H,W), C the data set's channels.  NULL with the errors of
+ *   loom_volume_read, and LOOM_ERROR_SHAPE where grids or the number of volumes differ. */
+LOOM_EXPORT LoomTensor *loom_dataset_read_image(const LoomDataset *dataset, const LoomCase *one,
+                                                const LoomVolumePolicy *policy,
+                                                LoomGeometry *geometry, GError **error);
+/* loom_dataset_read_label - the label map of a case, in the data set's classes
+ * @policy: NULL: the data set's; @geometry: of the map; filled in
+ * Returns: (transfer full): u8 (D,H,W), every voxel a class or LOOM_IGNORED.  NULL with the
+ *   errors of loom_volume_read_labels and loom_dataset_map_label. */
+LOOM_EXPORT LoomTensor *loom_dataset_read_label(const LoomDataset *dataset, const LoomCase *one,
+                                                const LoomVolumePolicy *policy,
+                                                LoomGeometry *geometry, GError **error);
+/* The class of a value in a file, LOOM_IGNORED, or -1: it means nothing. */
+LOOM_EXPORT gint loom_dataset_label_of(const LoomDataset *dataset, guint value);
+/* Turns the values of a file, u8 (D,H,W), into classes and LOOM_IGNORED.  A value that means
+ * nothing fails with LOOM_ERROR_FORMAT: @path, the value, how many voxels, the first of them.
+ */
+LOOM_EXPORT gboolean loom_dataset_map_label(const LoomDataset *dataset, LoomTensor *label,
+                                            const char *path, GError **error);
+/* The region in a label map of any shape, u8: 1 where it is, 0 where not; LOOM_IGNORED stays.
+ * (transfer full); NULL with LOOM_ERROR_LIMIT. */
+LOOM_EXPORT LoomTensor *loom_region_mask(const LoomLabelRegion *region, const LoomTensor *label,
+                                         GError **error);
+/* Takes the ignored voxels of @truth out of both, u8 of one size: background from now on. */
+LOOM_EXPORT void loom_labels_leave_out(LoomTensor *truth, LoomTensor *prediction);
 
 G_END_DECLS
