@@ -52,6 +52,7 @@ static gboolean class_measure(const Calibration *self, const LoomMetricInput *in
     const float *p = loom_tensor_f32(input->probabilities) + k * voxels;
     const guint8 *t = loom_tensor_u8(input->truth);
     g_autofree Bin *bins = g_new0(Bin, (gsize)self->bins);
+    gint64 counted = 0;
 
     values[0] = values[1] = 0;
     for (gint64 v = 0; v < voxels; v++) {
@@ -59,6 +60,9 @@ static gboolean class_measure(const Calibration *self, const LoomMetricInput *in
 
         if (!(p[v] >= 0 && p[v] <= 1 + 1e-5f)) /* a softmax in f32 may end a little above */
             return probability_fail(p[v], k, error);
+        if (t[v] == LOOM_IGNORED)
+            continue;
+        counted++;
         Bin *bin = &bins[bin_of((double)p[v], self->bins)];
         bin->p += (double)p[v];
         bin->y += y;
@@ -66,8 +70,8 @@ static gboolean class_measure(const Calibration *self, const LoomMetricInput *in
     }
     for (gint64 i = 0; i < self->bins; i++) /* |b| cancels: means of a bin times its size */
         values[0] += fabs(bins[i].p - bins[i].y);
-    values[0] /= (double)voxels;
-    values[1] /= (double)voxels;
+    values[0] /= (double)counted; /* NaN where no voxel counts */
+    values[1] /= (double)counted;
     return TRUE;
 }
 
@@ -99,6 +103,6 @@ static const LoomMetric calibration = {
                         .params = calibration_params),
     .readings = calibration_readings,
     .measure = calibration_measure,
-    .flags = LOOM_METRIC_PROBABILITIES,
+    .flags = LOOM_METRIC_PROBABILITIES | LOOM_METRIC_IGNORES,
 };
 LOOM_MODULE("metric_calibration", "0.1", &calibration.base);

@@ -37,9 +37,12 @@ static gboolean overlap_measure(G_GNUC_UNUSED gpointer self, const LoomMetricInp
     if (!loom_tensor_check_grid(input->prediction, "prediction", input->truth, "truth", error))
         return FALSE;
     const guint8 *p = loom_tensor_u8(input->prediction), *g = loom_tensor_u8(input->truth);
-    const gint64 voxels = loom_tensor_count(input->truth);
+    gint64 voxels = 0; /* that count */
 
-    for (gint64 v = 0; v < voxels; v++) {
+    for (gint64 v = 0; v < loom_tensor_count(input->truth); v++) {
+        if (g[v] == LOOM_IGNORED)
+            continue;
+        voxels++;
         predicted[p[v]]++;
         true_[g[v]]++;
         both[p[v]] += p[v] == g[v];
@@ -62,5 +65,6 @@ static const LoomMetric overlap = {
                         .params = NULL),
     .readings = overlap_readings,
     .measure = overlap_measure,
+    .flags = LOOM_METRIC_IGNORES,
 };
 LOOM_MODULE("metric_overlap", "0.1", &overlap.base);

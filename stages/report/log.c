@@ -24,7 +24,8 @@ typedef struct {
     char *folder;               /* NULL: only checking */
     gboolean resuming;
     gint64 steps;      /* of the run; 0: not known */
-    gint64 classes;    /* 0: no logits yet */
+    gboolean regions;  /* a channel of the logits is a region of the data set */
+    gint64 classes;    /* of the counts, the background first; 0: no logits yet */
     gint64 *voxels;    /* (classes, 3) of the packet in hand: predicted, true, both */
     gint64 *all;       /* the same, since the last record */
     double loss;       /* sum since the last record */
@@ -79,13 +80,20 @@ static void log_close(gpointer self)
 }
 
 /* "dice/Anterior", or "dice/1" where the data set has no name; (transfer full). */
-static char *name_of(const Log *log, const char *what, gint64 k)
+static char *label_name(const Log *log, const char *what, gint64 k)
 {
     const LoomDataset *dataset = log->dataset;
 
     return dataset && k < dataset->n_labels
                ? g_strdup_printf("%s/%s", what, dataset->label_names[k])
                : g_strdup_printf("%s/%" G_GINT64_FORMAT, what, k);
+}
+
+/* The same for what is counted: a class, or a region. */
+static char *name_of(const Log *log, const char *what, gint64 k)
+{
+    return log->regions ? g_strdup_printf("%s/%s", what, log->dataset->regions[k - 1].name)
+                        : label_name(log, what, k);
 }
 
 /* An epoch, but no fewer patches than can tell a rare class from a lost one. */
@@ -108,10 +116,12 @@ static void log_begin(Log *log, const LoomTensor *logits, gint64 step)
     log->begun = g_get_monotonic_time();
     log->recorded = log->begun;
     log->first = step;
-    log->classes = logits ? loom_tensor_size(logits, 'C') : 0;
+    log->classes = logits ? loom_tensor_size(logits, 'C') + (log->regions ? 1 : 0) : 0;
     log->voxels = g_new0(gint64, 3 * (gsize)log->classes);
     log->all = g_new0(gint64, 3 * (gsize)log->classes);
-    class_log_open(&log->fares, log->dataset, log->classes, watch_of(log));
+    class_log_open(&log->fares, log->dataset,
+                   log->classes && log->regions ? log->dataset->n_labels : log->classes,
+                   watch_of(log));
     for (gint64 k = 1; k < log->classes; k++) {
         g_autofree char *name = name_of(log, "dice", k);
 
@@ -122,30 +132,53 @@ static void log_begin(Log *log, const LoomTensor *logits, gint64 step)
              log->resuming);
 }
 
-/* Fills log->voxels.  Labels that are no class count nowhere: the loss has refused them. */
-static void count_voxels(Log *log, const LoomTensor *logits, const LoomTensor *label)
+/* Voxels whose label is no class count nowhere: the loss leaves them out, or refused them. */
+static void count_classes(Log *log, const float *x, const guint8 *truth, gint64 voxels)
 {
-    const gint64 classes = log->classes, voxels = loom_tensor_count_from(logits, 'D');
-    const gint64 samples = loom_tensor_size(logits, 'N');
-    const guint8 *truth = loom_tensor_u8(label);
+    const gint64 classes = log->classes;
 
-    memset(log->voxels, 0, 3 * (gsize)classes * sizeof *log->voxels);
-    for (gint64 n = 0; n < samples; n++, truth += voxels) {
-        const float *x = loom_tensor_f32(logits) + n * classes * voxels;
+    for (gint64 v = 0; v < voxels; v++) {
+        gint64 best = 0;
+
+        if (truth[v] >= classes)
+            continue;
+        for (gint64 k = 1; k < classes; k++)
+            if (x[k * voxels + v] > x[best * voxels + v])
+                best = k;
+        log->voxels[3 * best]++;
+        log->voxels[3 * truth[v] + 1]++;
+        log->voxels[3 * best + 2] += truth[v] == best;
+    }
+}
+
+/* A logit above 0 is a probability above one half. */
+static void count_regions(Log *log, const float *x, const guint8 *truth, gint64 voxels)
+{
+    for (gint64 r = 1; r < log->classes; r++, x += voxels) {
+        const guint8 *holds = log->dataset->regions[r - 1].holds;
 
         for (gint64 v = 0; v < voxels; v++) {
-            gint64 best = 0;
-
-            for (gint64 k = 1; k < classes; k++)
-                if (x[k * voxels + v] > x[best * voxels + v])
-                    best = k;
-            log->voxels[3 * best]++;
-            if (truth[v] < classes)
-                log->voxels[3 * truth[v] + 1]++;
-            log->voxels[3 * best + 2] += truth[v] == best;
+            if (truth[v] == LOOM_IGNORED)
+                continue;
+            log->voxels[3 * r] += x[v] > 0;
+            log->voxels[3 * r + 1] += holds[truth[v]];
+            log->voxels[3 * r + 2] += x[v] > 0 && holds[truth[v]];
         }
     }
-    for (gint64 i = 0; i < 3 * classes; i++)
+}
+
+/* Fills log->voxels. */
+static void count_voxels(Log *log, const LoomTensor *logits, const LoomTensor *label)
+{
+    const gint64 channels = loom_tensor_size(logits, 'C');
+    const gint64 voxels = loom_tensor_count_from(logits, 'D');
+
+    memset(log->voxels, 0, 3 * (gsize)log->classes * sizeof *log->voxels);
+    for (gint64 n = 0; n < loom_tensor_size(logits, 'N'); n++)
+        (log->regions ? count_regions
+                      : count_classes)(log, loom_tensor_f32(logits) + n * channels * voxels,
+                                       loom_tensor_u8(label) + n * voxels, voxels);
+    for (gint64 i = 0; i < 3 * log->classes; i++)
         log->all[i] += log->voxels[i];
 }
 
@@ -219,12 +252,15 @@ static void fares_add(const Log *log, GArray *fields)
         const gint64 *counts = log->all + 3 * k; /* predicted, true, both */
         g_autofree char *recall = name_of(log, "recall", k);
         g_autofree char *share = name_of(log, "voxels", k);
-        g_autofree char *patches = name_of(log, "patches", k);
-        g_autofree char *gradient = name_of(log, "gradient", k);
 
         field_add(fields, NULL, recall, counts[1] ? (double)counts[2] / (double)counts[1] : NAN,
                   NULL);
         field_add(fields, NULL, share, voxels ? (double)counts[1] / (double)voxels : NAN, NULL);
+    }
+    for (gint64 k = 1; k < log->fares.classes; k++) {
+        g_autofree char *patches = label_name(log, "patches", k);
+        g_autofree char *gradient = label_name(log, "gradient", k);
+
         field_add(fields, NULL, patches, class_log_patches(&log->fares, k), NULL);
         field_add(fields, NULL, gradient, class_log_gradient(&log->fares, k), NULL);
     }
@@ -303,11 +339,18 @@ static gboolean log_finish(gpointer self, LoomContext *ctx, G_GNUC_UNUSED GError
     return TRUE;
 }
 
+static gboolean log_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
+{
+    ((Log *)self)->regions = plan->regions;
+    return TRUE;
+}
+
 static const LoomStage log_stage = {
     .base = LOOM_STAGE(Log, "log", "Record how the training goes", .params = log_params,
                        .open = log_open, .close = log_close),
     .reads = log_reads,
     .map = log_map,
     .finish = log_finish,
+    .plan = log_plan,
 };
 LOOM_MODULE("stage_log", "0.1", &log_stage.base);

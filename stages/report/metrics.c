@@ -4,10 +4,12 @@
  * A record "metrics" has for each reading r of a plugin:
  *   r         mean of the classes' means, background left out
  *   r/NAME    mean over the cases of class NAME, as the data set calls it, else its number
- * and "cases".  Undefined values (NaN) are left out of every mean; a mean over nothing is null.
- * A run that was stopped before the end of the data records nothing: half a mean misleads.  Of
- * several ranks each measures its share of the cases; at the end all hold the values of all
- * cases and add them in the order of the data set, so the result has the bits of one rank's. */
+ * and "cases".  Where the data set has regions they are measured instead of the classes, each
+ * as one class.  Voxels that the truth ignores count nowhere.  Undefined values (NaN) are left
+ * out of every mean; a mean over nothing is null. A run that was stopped before the end of the
+ * data records nothing: half a mean misleads.  Of several ranks each measures its share of the
+ * cases; at the end all hold the values of all cases and add them in the order of the data set,
+ * so the result has the bits of one rank's. */
 #include "csv.h"
 
 #include <math.h>
@@ -17,13 +19,14 @@
 
 typedef struct {
     LoomInstances metrics;
-    gboolean csv;
+    gboolean csv, regions;
     const LoomDataset *dataset; /* NULL: none */
-    gint64 classes;             /* 0: not known */
+    gint64 classes;             /* of the label maps; 0: not known */
+    gint64 rows_each;           /* of a case, 0 being the background: classes, or regions + 1 */
     guint n_readings;           /* of all plugins */
     const char **readings;      /* n_readings names */
     GVariantBuilder *measured;  /* a(xsad): number, id, values of the cases of this rank */
-    double *sums;               /* (classes, n_readings), with those of class 0 unused */
+    double *sums;               /* (rows_each, n_readings), with those of class 0 unused */
     gint64 *counts;             /* the same */
     gint64 cases;
     GString *rows; /* of this run of the graph */
@@ -33,13 +36,14 @@ typedef struct {
 static const LoomParam metrics_params[] = {
     LOOM_USES(Metrics, metrics, "[{use: overlap}]", "metric", "what to measure"),
     LOOM_BOOL(Metrics, csv, "true", "write metrics.csv, a row for each case and class"),
+    LOOM_BOOL(Metrics, regions, "true", "measure the data set's regions, where it has some"),
     {0},
 };
 
 static const LoomSlot metrics_slots[] = {
     {"prediction", LOOM_U8, "DHW", LOOM_SLOT_NATIVE, "predicted class of each voxel"},
     {"truth", LOOM_U8, "DHW", LOOM_SLOT_NATIVE | LOOM_SLOT_OPTIONAL,
-     "true class of each voxel of the file; without it 'label'"},
+     "true class of each voxel of the file, 255: counts nowhere; without it 'label'"},
     {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "true class, on the grid of the image"},
     {"probabilities", LOOM_F32, "CDHW", LOOM_SLOT_NATIVE | LOOM_SLOT_OPTIONAL,
      "for metrics that need them"},
@@ -102,6 +106,24 @@ static void metrics_close(gpointer self)
     csv_close(&metrics->table);
 }
 
+/* Are regions measured, not classes? */
+static gboolean by_region(const Metrics *metrics)
+{
+    return metrics->regions && metrics->dataset && metrics->dataset->n_regions;
+}
+
+static gboolean regions_check(const Metrics *metrics, GError **error)
+{
+    for (guint i = 0; by_region(metrics) && i < metrics->metrics.n; i++)
+        if (metric_at(metrics, i)->flags & LOOM_METRIC_PROBABILITIES)
+            return loom_fail(
+                error, LOOM_ERROR_CONFIG,
+                "metric '%s' needs probabilities of classes, not of the data set's "
+                "regions: want regions: false, or another metric",
+                metric_at(metrics, i)->base.name);
+    return TRUE;
+}
+
 static gboolean probabilities_check(const Metrics *metrics, gboolean given, GError **error)
 {
     for (guint i = 0; !given && i < metrics->metrics.n; i++)
@@ -118,16 +140,19 @@ static gboolean metrics_plan(gpointer self, LoomPlan *plan, GError **error)
 {
     Metrics *metrics = self;
 
-    if (plan->classes)
+    if (plan->classes && !plan->regions && !by_region(metrics))
         metrics->classes = plan->classes;
-    return probabilities_check(metrics, plan->probabilities, error);
+    return regions_check(metrics, error)
+           && probabilities_check(metrics, plan->probabilities, error);
 }
 
 static gboolean metrics_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx, GError **error)
 {
     Metrics *metrics = self;
-    const gsize n = (gsize)metrics->classes * metrics->n_readings;
 
+    metrics->rows_each =
+        by_region(metrics) ? metrics->dataset->n_regions + 1 : metrics->classes;
+    const gsize n = (gsize)metrics->rows_each * metrics->n_readings;
     if (metrics->classes < 2)
         return loom_fail(
             error, LOOM_ERROR_CONFIG,
@@ -144,43 +169,82 @@ static gboolean metrics_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx, GEr
     return TRUE;
 }
 
-/* "Anterior", or "1" where the data set has no name for class @k; (transfer full). */
+/* "Anterior", or "1" where the data set has no name for row @k; (transfer full). */
 static char *class_name(const Metrics *metrics, gint64 k)
 {
     const LoomDataset *dataset = metrics->dataset;
 
+    if (by_region(metrics))
+        return g_strdup(dataset->regions[k - 1].name);
     return dataset && k < dataset->n_labels ? g_strdup(dataset->label_names[k])
                                             : g_strdup_printf("%" G_GINT64_FORMAT, k);
 }
 
+/* @ignored: a value that is let pass. */
 static gboolean classes_check(const LoomTensor *tensor, const char *slot, gint64 classes,
-                              GError **error)
+                              gint ignored, GError **error)
 {
     const guint8 *x = loom_tensor_u8(tensor);
     guint8 most = 0;
 
     for (gint64 v = 0; v < loom_tensor_count(tensor); v++)
-        most = MAX(most, x[v]);
+        if (x[v] != ignored)
+            most = MAX(most, x[v]);
     return most < classes
            || loom_fail(error, LOOM_ERROR_SHAPE,
                         "'%s' has class %u, want classes below %" G_GINT64_FORMAT, slot, most,
                         classes);
 }
 
-/* Fills @values, (classes, n_readings), from every plugin. */
-static gboolean case_measure(const Metrics *metrics, const LoomMetricInput *input,
-                             double *values, GError **error)
+/* What is compared: for metrics that leave ignored voxels out, and for those that do not. */
+typedef struct {
+    LoomMetricInput marked, plain;
+    LoomTensor *truth, *prediction; /* of `plain`, where they are copies */
+} Compared;
+
+static void compared_clear(Compared *compared)
+{
+    g_clear_pointer(&compared->truth, loom_tensor_unref);
+    g_clear_pointer(&compared->prediction, loom_tensor_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Compared, compared_clear)
+
+static gboolean compared_make(Compared *compared, const LoomMetricInput *input, GError **error)
+{
+    const gsize n = (gsize)loom_tensor_count(input->truth);
+
+    compared->marked = compared->plain = *input;
+    if (!memchr(loom_tensor_u8(input->truth), LOOM_IGNORED, n))
+        return TRUE;
+    if (!loom_tensor_check_grid(input->prediction, "prediction", input->truth, "label", error)
+        || !(compared->truth = loom_tensor_copy(input->truth, error))
+        || !(compared->prediction = loom_tensor_copy(input->prediction, error)))
+        return FALSE;
+    loom_labels_leave_out(compared->truth, compared->prediction);
+    compared->plain.truth = compared->truth;
+    compared->plain.prediction = compared->prediction;
+    return TRUE;
+}
+
+/* Fills rows 1, 2, ... of @values, (classes, n_readings), from every plugin. */
+static gboolean classes_measure(const Metrics *metrics, const LoomMetricInput *input,
+                                double *values, GError **error)
 {
     g_autofree double *part = g_new(double, (gsize)input->classes * metrics->n_readings);
+    g_auto(Compared) compared = {0};
     guint first = 0;
 
+    if (!compared_make(&compared, input, error))
+        return FALSE;
     for (guint i = 0; i < metrics->metrics.n; i++) {
         const LoomMetric *metric = metric_at(metrics, i);
+        const gboolean ignores = metric->flags & LOOM_METRIC_IGNORES;
         guint n = 0;
 
         while (metric->readings[n].name)
             n++;
-        if (!metric->measure(metrics->metrics.v[i]->self, input, part, error)) {
+        if (!metric->measure(metrics->metrics.v[i]->self,
+                             ignores ? &compared.marked : &compared.plain, part, error)) {
             g_prefix_error(error, "metric '%s': ", metric->base.name);
             return FALSE;
         }
@@ -192,9 +256,35 @@ static gboolean case_measure(const Metrics *metrics, const LoomMetricInput *inpu
     return TRUE;
 }
 
+/* Each region as the one class of two. */
+static gboolean regions_measure(const Metrics *metrics, const LoomMetricInput *input,
+                                double *values, GError **error)
+{
+    const LoomDataset *dataset = metrics->dataset;
+
+    for (guint r = 0; r < dataset->n_regions; r++) {
+        const LoomLabelRegion *region = &dataset->regions[r];
+        g_autoptr(LoomTensor) truth = loom_region_mask(region, input->truth, error);
+        g_autoptr(LoomTensor) prediction =
+            truth ? loom_region_mask(region, input->prediction, error) : NULL;
+        LoomMetricInput one = *input;
+
+        if (!prediction)
+            return FALSE;
+        one.truth = truth;
+        one.prediction = prediction;
+        one.classes = 2;
+        if (!classes_measure(metrics, &one, values + (gsize)r * metrics->n_readings, error)) {
+            g_prefix_error(error, "region '%s': ", region->name);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static void case_count(Metrics *metrics, const char *id, gint64 step, const double *values)
 {
-    for (gint64 k = 1; k < metrics->classes; k++) {
+    for (gint64 k = 1; k < metrics->rows_each; k++) {
         g_autofree char *name = class_name(metrics, k);
 
         g_string_append_printf(metrics->rows, "%" G_GINT64_FORMAT, step);
@@ -222,7 +312,7 @@ static void case_keep(Metrics *metrics, const LoomPacket *packet, double *values
     g_variant_builder_add(
         metrics->measured, "(xs@ad)", loom_packet_index(packet), loom_packet_id(packet),
         g_variant_new_fixed_array(G_VARIANT_TYPE_DOUBLE, values,
-                                  (gsize)metrics->classes * metrics->n_readings,
+                                  (gsize)metrics->rows_each * metrics->n_readings,
                                   sizeof *values));
 }
 
@@ -257,17 +347,19 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
                        geometry ? geometry->spacing_mm[0] : 0},
         .probabilities = loom_packet_get(packet, "probabilities"),
     };
-    g_autofree double *values = g_new(double, (gsize)metrics->classes * metrics->n_readings);
+    g_autofree double *values = g_new(double, (gsize)metrics->rows_each * metrics->n_readings);
 
     if (!truth)
         return FALSE;
     if (!geometry)
         return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
     if (!probabilities_check(metrics, input.probabilities != NULL, error)
-        || !classes_check(input.prediction, "prediction", metrics->classes, error)
-        || !classes_check(truth, loom_packet_get(packet, "truth") ? "truth" : "label",
-                          metrics->classes, error)
-        || !case_measure(metrics, &input, values, error))
+        || !classes_check(input.prediction, "prediction", metrics->classes, -1, error)
+        || !classes_check(
+            truth, loom_packet_get(packet, "truth") ? "truth" : "label", metrics->classes,
+            metrics->dataset && metrics->dataset->ignores ? LOOM_IGNORED : -1, error)
+        || !(by_region(metrics) ? regions_measure : classes_measure)(metrics, &input, values,
+                                                                     error))
         return FALSE;
     case_keep(metrics, packet, values);
     return TRUE;
@@ -278,7 +370,7 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
 typedef struct {
     gint64 number;
     char *id;
-    double *values; /* (classes, n_readings) */
+    double *values; /* (rows_each, n_readings) */
 } Case;
 
 static void case_free(gpointer data)
@@ -314,10 +406,10 @@ static gboolean cases_unpack(const Metrics *metrics, GBytes *bytes, GPtrArray *c
         one.values = g_memdup2(given, n * sizeof *given);
         g_variant_unref(values);
         g_ptr_array_add(cases, g_memdup2(&one, sizeof one));
-        if (n != (gsize)metrics->classes * metrics->n_readings)
+        if (n != (gsize)metrics->rows_each * metrics->n_readings)
             return loom_fail(error, LOOM_ERROR_FORMAT,
                              "another rank measured %zu values of '%s', this one %zu", n,
-                             one.id, (gsize)metrics->classes * metrics->n_readings);
+                             one.id, (gsize)metrics->rows_each * metrics->n_readings);
     }
     return TRUE;
 }
@@ -352,7 +444,7 @@ static double mean_of(const Metrics *metrics, gint64 k, guint reading)
 
     if (k > 0)
         return metrics->counts[at] ? metrics->sums[at] / (double)metrics->counts[at] : NAN;
-    for (gint64 other = 1; other < metrics->classes; other++) {
+    for (gint64 other = 1; other < metrics->rows_each; other++) {
         const double mean = mean_of(metrics, other, reading);
 
         if (!isnan(mean)) {
@@ -379,7 +471,7 @@ static LoomFlow metrics_flush(gpointer self, LoomContext *ctx, GError **error)
     }
     g_array_append_val(fields, field);
     for (guint r = 0; r < metrics->n_readings; r++)
-        for (gint64 k = 0; k < metrics->classes; k++) {
+        for (gint64 k = 0; k < metrics->rows_each; k++) {
             g_autofree char *name = k ? class_name(metrics, k) : NULL;
             char *full = k ? g_strdup_printf("%s/%s", metrics->readings[r], name)
                            : g_strdup(metrics->readings[r]);

@@ -3,10 +3,12 @@
  * Patch i of the run is forced to show foreground when floor((i+1) share) > floor(i share), so
  * exactly that share is, spread evenly.  A forced patch picks a class uniformly among those
  * present, then one of its voxels uniformly, and has it in its middle; it may reach past the
- * border.  Any other patch lies uniformly inside.  Where the case is smaller than the patch it
- * is padded on both sides, the rest at the end.  A margin is loaded around the patch for
- * augment_nnunet or rotate_scale to turn it in, and changes nothing of where it lies.
- * Source: Isensee et al. 2021 (nnU-Net), foreground oversampling. */
+ * border.  Any other patch lies uniformly inside; where some voxels of the case are ignored it
+ * has one in its middle that is not, so that no patch is without a target.  Where the case is
+ * smaller than the patch it is padded on both sides, the rest at the end.  A margin is loaded
+ * around the patch for augment_nnunet or rotate_scale to turn it in, and changes nothing of
+ * where it lies. Source: Isensee et al. 2021 (nnU-Net), foreground oversampling; its
+ * ignore_label.md. */
 #include "patch.h"
 
 #include <loom/loom.h>
@@ -55,16 +57,24 @@ static gboolean crop_open(gpointer self, G_GNUC_UNUSED LoomHost *host, GError **
     return TRUE;
 }
 
+static void voxel_at(const LoomTensor *label, gint64 at, gint64 voxel[3])
+{
+    const gint64 *shape = loom_tensor_shape(label);
+
+    voxel[0] = at / (shape[1] * shape[2]);
+    voxel[1] = at / shape[2] % shape[1];
+    voxel[2] = at % shape[2];
+}
+
 /* A voxel of a class that is picked first; FALSE: there is background only. */
 static gboolean pick_foreground(const LoomTensor *label, const gint64 histogram[256],
                                 LoomRng *rng, gint64 voxel[3])
 {
     const guint8 *x = loom_tensor_u8(label);
-    const gint64 *shape = loom_tensor_shape(label);
     gint64 classes = 0, at = -1;
     int k = 0;
 
-    for (int i = 1; i < 256; i++)
+    for (int i = 1; i < LOOM_IGNORED; i++)
         classes += histogram[i] > 0;
     if (classes == 0)
         return FALSE;
@@ -72,9 +82,23 @@ static gboolean pick_foreground(const LoomTensor *label, const gint64 histogram[
         left -= histogram[++k] > 0;
     for (gint64 left = loom_rng_below(rng, histogram[k]) + 1; left > 0;)
         left -= x[++at] == k;
-    voxel[0] = at / (shape[1] * shape[2]);
-    voxel[1] = at / shape[2] % shape[1];
-    voxel[2] = at % shape[2];
+    voxel_at(label, at, voxel);
+    return TRUE;
+}
+
+/* A voxel that is not ignored; FALSE: all are the same in that. */
+static gboolean pick_counted(const LoomTensor *label, const gint64 histogram[256], LoomRng *rng,
+                             gint64 voxel[3])
+{
+    const guint8 *x = loom_tensor_u8(label);
+    const gint64 ignored = histogram[LOOM_IGNORED], all = loom_tensor_count(label);
+    gint64 at = -1;
+
+    if (ignored == 0 || ignored == all)
+        return FALSE;
+    for (gint64 left = loom_rng_below(rng, all - ignored) + 1; left > 0;)
+        left -= x[++at] != LOOM_IGNORED;
+    voxel_at(label, at, voxel);
     return TRUE;
 }
 
@@ -165,12 +189,13 @@ static LoomFlow crop_process(gpointer self, LoomPacket *packet, LoomContext *ctx
                   "no 'label' to find foreground in; without labels want foreground: 0");
         return LOOM_FLOW_FAIL;
     }
-    for (gint64 i = 0; crop->foreground > 0 && i < loom_tensor_count(label); i++)
+    for (gint64 i = 0; label && i < loom_tensor_count(label); i++)
         histogram[loom_tensor_u8(label)[i]]++;
     for (gint64 k = 0; k < crop->per_volume; k++) {
         gint64 centre[3], origin[3];
-        const gboolean centred = forced(crop->foreground, first + k)
-                                 && pick_foreground(label, histogram, &rng, centre);
+        const gboolean centred = (forced(crop->foreground, first + k)
+                                  && pick_foreground(label, histogram, &rng, centre))
+                                 || (label && pick_counted(label, histogram, &rng, centre));
         LoomPacket *patch;
         LoomFlow flow;
 

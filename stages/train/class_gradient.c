@@ -7,10 +7,11 @@
 
 #define MOST_CLASSES 256 /* labels are u8 */
 
-LoomTensor *class_gradient(const LoomTensor *dlogits, const LoomTensor *label, GError **error)
+LoomTensor *class_gradient(const LoomTensor *dlogits, const LoomTensor *label, gint64 classes,
+                           GError **error)
 {
     const gint64 samples = loom_tensor_size(dlogits, 'N');
-    const gint64 classes = loom_tensor_size(dlogits, 'C');
+    const gint64 channels = loom_tensor_size(dlogits, 'C');
     const gint64 voxels = loom_tensor_count_from(dlogits, 'D');
     const float *g = loom_tensor_f32(dlogits);
     double squares[MOST_CLASSES] = {0};
@@ -19,7 +20,7 @@ LoomTensor *class_gradient(const LoomTensor *dlogits, const LoomTensor *label, G
     if (!norms)
         return NULL;
     for (gint64 n = 0; n < samples; n++)
-        for (gint64 c = 0; c < classes; c++, g += voxels) {
+        for (gint64 c = 0; c < channels; c++, g += voxels) {
             const guint8 *t = loom_tensor_u8(label) + n * voxels;
 
             for (gint64 v = 0; v < voxels; v++)

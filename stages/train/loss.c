@@ -2,7 +2,13 @@
  *   L = sum_k w_k L(logits_k, label[::s, ::s, ::s]) / sum_k w_k,  w_k = 1, 1/2, 1/4, ...
  * where s is the ratio of the grids; w of the coarsest is 0 where it shall not count, as in
  * nnU-Net: 8/15, 4/15, 2/15, 1/15, 0.
- * Source: Isensee et al. 2021 (nnU-Net), deep supervision. */
+ *
+ * On regions a channel z of the logits is a region r, and any loss plugin sees it as two
+ * classes with the logits (0, z), since softmax(0, z) = sigmoid(z):
+ *
+ *   L = 1/R sum_r L((0, z_r), label in r)
+ *
+ * Source: Isensee et al. 2021 (nnU-Net), deep supervision; its region_based_training.md. */
 #include "class_gradient.h"
 #include "outputs.h"
 
@@ -12,21 +18,23 @@
 typedef struct {
     LoomInstance *loss;
     gint64 ignore;
-    gboolean coarsest;
+    gboolean coarsest, regions;
     const LoomDataset *dataset; /* the run's; NULL: none */
 } Loss;
 
 static const LoomParam loss_params[] = {
     LOOM_USE(Loss, loss, NULL, "loss", "the loss to train with"),
     LOOM_INT(Loss, ignore, "-1", -1, 255, NULL,
-             "label of the voxels that count nowhere, often 255 or the last; -1: none"),
+             "label of the voxels that count nowhere; -1: the data set's, if it has one"),
     LOOM_BOOL(Loss, coarsest, "true",
               "of several resolutions the coarsest counts as well; nnU-Net: false"),
+    LOOM_BOOL(Loss, regions, "false",
+              "a channel of the logits is a region of the data set, not a class"),
     {0},
 };
 
 static const LoomSlot loss_reads[] = {
-    {"logits", LOOM_F32, "NCDHW", 0, "one channel a class"},
+    {"logits", LOOM_F32, "NCDHW", 0, "one channel a class, or a region"},
     {"label", LOOM_U8, "NDHW", 0, "the true class of every voxel"},
     OUTPUT_COARSER("logits", "the same at a coarser decoder level"),
     {0},
@@ -40,12 +48,31 @@ static const LoomSlot loss_writes[] = {
     {0},
 };
 
-static gboolean loss_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError **error)
+static gboolean loss_open(gpointer self, LoomHost *host, GError **error)
 {
     Loss *loss = self;
 
     loss->dataset = loom_host_dataset(host);
-    return TRUE;
+    return !loss->regions || (loss->dataset && loss->dataset->n_regions)
+           || loom_fail(error, LOOM_ERROR_CONFIG,
+                        "regions: the data set has none, want data: {regions: {NAME: [1, 2], "
+                        "...}}");
+}
+
+static gboolean plan_regions(const Loss *loss, LoomPlan *plan, GError **error)
+{
+    const LoomDataset *dataset = loss->dataset;
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    plan->regions = TRUE;
+    if (!plan->classes || plan->classes == dataset->n_regions)
+        return TRUE;
+    for (guint r = 0; r < dataset->n_regions; r++)
+        g_string_append_printf(names, "%s%s", r ? ", " : "", dataset->regions[r].name);
+    return loom_fail(error, LOOM_ERROR_SHAPE,
+                     "the network has %" G_GINT64_FORMAT
+                     " classes, the data set has %u regions (%s): want one each",
+                     plan->classes, dataset->n_regions, names->str);
 }
 
 /* The network has a class for every label but the ignored one, and no other. */
@@ -57,6 +84,8 @@ static gboolean loss_plan(gpointer self, LoomPlan *plan, GError **error)
     const gboolean among = loss->ignore >= 0 && loss->ignore < labels;
     g_autofree char *names = NULL;
 
+    if (loss->regions)
+        return plan_regions(loss, plan, error);
     if (!labels || !plan->classes)
         return TRUE;
     if (among && loss->ignore != labels - 1)
@@ -74,8 +103,8 @@ static gboolean loss_plan(gpointer self, LoomPlan *plan, GError **error)
         plan->classes, dataset->n_labels, names, among ? ", the last of them ignored" : "");
 }
 
-/* Losses know the ignored label as LOOM_IGNORED.  Without an ignored label such a voxel is a
- * mistake in the data.
+/* Losses know the ignored label as LOOM_IGNORED, as the loader does.  Without an ignored label
+ * such a voxel is a mistake in the data.
  * @marked: (transfer full): u8 (N,D,H,W), @label in the losses' terms; NULL: it is already */
 static gboolean ignore_label(const Loss *loss, const LoomTensor *label, LoomTensor **marked,
                              GError **error)
@@ -83,9 +112,11 @@ static gboolean ignore_label(const Loss *loss, const LoomTensor *label, LoomTens
     const gint64 n = loom_tensor_count(label);
     const guint8 *from = loom_tensor_u8(label);
 
-    if (loss->ignore == LOOM_IGNORED)
+    const gboolean known = loss->dataset && loss->dataset->ignores;
+
+    if (loss->ignore == LOOM_IGNORED || (known && loss->ignore < 0))
         return TRUE;
-    if (memchr(from, LOOM_IGNORED, (gsize)n))
+    if (!known && memchr(from, LOOM_IGNORED, (gsize)n))
         return loom_fail(error, LOOM_ERROR_SHAPE,
                          "'label' has a voxel of class %d, which is none: set 'ignore: %d' to "
                          "leave such voxels out",
@@ -136,26 +167,89 @@ static double weight_of(const Loss *loss, guint k, guint n)
     return k > 0 && k == n - 1 && !loss->coarsest ? 0 : ldexp(1, -(int)k);
 }
 
+/* ---- one resolution ----------------------------------------------------------------- */
+
+/* Adds weight * loss to @value, weight * d loss / d logits is in @dlogits. */
+static gboolean eval_classes(const Loss *loss, const LoomTensor *logits,
+                             const LoomTensor *label, double weight, double *value,
+                             LoomTensor *dlogits, GError **error)
+{
+    double one = 0;
+    float *g;
+
+    if (!loom_loss_eval(loss->loss, logits, label, &one, dlogits, error))
+        return FALSE;
+    *value += weight * one;
+    g = loom_tensor_f32_mut(dlogits);
+    for (gint64 i = 0, n = loom_tensor_count(dlogits); i < n; i++)
+        g[i] *= (float)weight;
+    return TRUE;
+}
+
+/* Copies channel @from of one (N,C,D,H,W) to channel @to of another, times @factor. */
+static void channel_copy(const LoomTensor *source, gint64 from, LoomTensor *target, gint64 to,
+                         float factor)
+{
+    const gint64 voxels = loom_tensor_count_from(source, 'D');
+    const gint64 n_from = loom_tensor_size(source, 'C'), n_to = loom_tensor_size(target, 'C');
+
+    for (gint64 n = 0; n < loom_tensor_size(source, 'N'); n++) {
+        const float *x = loom_tensor_f32(source) + (n * n_from + from) * voxels;
+        float *y = loom_tensor_f32_mut(target) + (n * n_to + to) * voxels;
+
+        for (gint64 v = 0; v < voxels; v++)
+            y[v] = factor * x[v];
+    }
+}
+
+/* The same for a channel a region: the mean over the regions. */
+static gboolean eval_regions(const Loss *loss, const LoomTensor *logits,
+                             const LoomTensor *label, double weight, double *value,
+                             LoomTensor *dlogits, GError **error)
+{
+    const LoomDataset *dataset = loss->dataset;
+    const gint64 *shape = loom_tensor_shape(logits);
+    const gint64 two[5] = {shape[0], 2, shape[2], shape[3], shape[4]};
+    g_autoptr(LoomTensor) pair = loom_tensor_new(LOOM_F32, "NCDHW", two, error); /* zeroed */
+    g_autoptr(LoomTensor) dpair = pair ? loom_tensor_new_like(pair, error) : NULL;
+
+    if (!dpair)
+        return FALSE;
+    if (shape[1] != dataset->n_regions)
+        return loom_fail(error, LOOM_ERROR_SHAPE,
+                         "'logits' has %" G_GINT64_FORMAT
+                         " channels, the data set has %u regions",
+                         shape[1], dataset->n_regions);
+    for (guint r = 0; r < dataset->n_regions; r++) {
+        g_autoptr(LoomTensor) inside = loom_region_mask(&dataset->regions[r], label, error);
+        double one = 0;
+
+        channel_copy(logits, r, pair, 1, 1);
+        if (!inside || !loom_loss_eval(loss->loss, pair, inside, &one, dpair, error))
+            return FALSE;
+        *value += weight * one / dataset->n_regions;
+        channel_copy(dpair, 1, dlogits, r, (float)(weight / dataset->n_regions));
+    }
+    return TRUE;
+}
+
 /* Adds weight * loss to @value.  Returns: (transfer full): weight * d loss / d logits. */
 static LoomTensor *eval_level(const Loss *loss, const LoomTensor *logits,
                               const LoomTensor *label, double weight, double *value,
                               GError **error)
 {
     g_autoptr(LoomTensor) strided = NULL, dlogits = loom_tensor_new_like(logits, error);
-    double one = 0;
-    float *g;
 
     if (!dlogits || weight <= 0)
         return g_steal_pointer(&dlogits); /* it arrives zeroed */
-    if (loom_tensor_count_from(logits, 'D') != loom_tensor_count_from(label, 'D')
-        && !(strided = stride_label(label, logits, error)))
+    if (loom_tensor_count_from(logits, 'D') != loom_tensor_count_from(label, 'D')) {
+        if (!(strided = stride_label(label, logits, error)))
+            return NULL;
+        label = strided;
+    }
+    if (!(loss->regions ? eval_regions : eval_classes)(loss, logits, label, weight, value,
+                                                       dlogits, error))
         return NULL;
-    if (!loom_loss_eval(loss->loss, logits, strided ? strided : label, &one, dlogits, error))
-        return NULL;
-    *value += weight * one;
-    g = loom_tensor_f32_mut(dlogits);
-    for (gint64 i = 0, n = loom_tensor_count(dlogits); i < n; i++)
-        g[i] *= (float)weight;
     return g_steal_pointer(&dlogits);
 }
 
@@ -186,7 +280,11 @@ static gboolean loss_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomCo
             return FALSE;
         loom_packet_set(packet, out[k], dlogits);
     }
-    LoomTensor *norms = class_gradient(loom_packet_get(packet, out[0]), label, error);
+    LoomTensor *norms =
+        class_gradient(loom_packet_get(packet, out[0]), label,
+                       loss->regions ? loss->dataset->n_labels
+                                     : loom_tensor_size(loom_packet_get(packet, out[0]), 'C'),
+                       error);
     if (!norms)
         return FALSE;
     loom_packet_set(packet, "class_gradient", norms); /* of the finest level */

@@ -63,7 +63,7 @@ static const struct {
 static void test_layout(void)
 {
     g_assert_cmpint(LOOM_ABI_MAJOR, ==, 1);
-    g_assert_cmpint(LOOM_ABI_MINOR, ==, 4);
+    g_assert_cmpint(LOOM_ABI_MINOR, ==, 5);
     if (sizeof(gpointer) != 8) {
         g_test_skip("the table is of 64-bit machines");
         return;

@@ -24,7 +24,7 @@ static void test_refused(void)
     g_autoptr(GError) missing = NULL, text = NULL;
 
     module_refused(1, "it has no symbol 'loom_module'");
-    module_refused(2, "was built for plugin ABI 1.5, this segloom has 1.4");
+    module_refused(2, "was built for plugin ABI 1.6, this segloom has 1.5");
     module_refused(
         3, "stage 'refused': its own row refuses the default: default:1:1: n: 12 is out "
            "of range, want 0 to 10");
@@ -173,7 +173,7 @@ static void test_rows_refused(void)
     refused("{number: 1, map: [a]}",
             "a.yaml:1:18: thing: map: want a mapping: {KEY: VALUE, ...}");
     refused("{number: 1, map: {a: {b: c}}}",
-            "a.yaml:1:22: thing: map: found a mapping, want text or a list");
+            "a.yaml:1:23: thing: map: found a mapping, want text or a list");
     refused("[1]", "a.yaml:1:1: thing: want a mapping of keys and values");
 }
 

@@ -352,6 +352,31 @@ static void test_ratios(void)
     g_assert_true(plan.n == 7 && plan.c == 2 && plan.d == 3 && plan.h == 4 && plan.w == 5);
 }
 
+/* Half of the case is ignored, and the ignored label is no foreground to look for: every patch
+ * has a voxel in its middle that counts. */
+static void test_crop_ignored(void)
+{
+    g_autoptr(LoomTestStage) stage = loom_test_stage(
+        "{use: crop, size: [3, 3, 3], foreground: 0.5, per_volume: 4}", NULL, NULL);
+    const GPtrArray *out = loom_test_out(stage);
+
+    for (gint64 i = 0; i < 25; i++) {
+        LoomPacket *packet = counted_case(6, 6, 6);
+
+        memset(label_of(packet), LOOM_IGNORED, 108); /* planes D 0 to 2 */
+        label_of(packet)[200] = i % 2 ? 1 : 0;       /* without foreground as well */
+        g_assert_cmpint(loom_test_push(stage, packet, i, NULL), ==, LOOM_FLOW_OK);
+    }
+    g_assert_cmpuint(out->len, ==, 100);
+    for (guint i = 0; i < 100; i++) {
+        const float middle = image_at(out, i)[13]; /* voxel v holds v + 1 */
+
+        g_assert_cmpfloat((double)middle, >, 108);
+        if (i / 4 % 2 && i % 2) /* every second is forced, where there is foreground */
+            g_assert_cmpfloat((double)middle, ==, 201);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -367,5 +392,6 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/batch/start", test_batch_start);
     g_test_add_func("/stages/batch/unequal", test_batch_unequal);
     g_test_add_func("/stages/sample/ratios", test_ratios);
+    g_test_add_func("/crop/ignored", test_crop_ignored);
     return loom_test_run();
 }
