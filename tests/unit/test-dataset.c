@@ -392,10 +392,9 @@ static void test_check(void)
     series.dim[4] = 2;
     folder_make(TWO_CHANNELS, 4, 2);
     volume_replace("labelsTr/a01.nii", &right, value_seven); /* voxel 4 is i,j,k = 1,1,0 */
-    check_refused(
-        LOOM_ERROR_FORMAT,
-        "labelsTr/a01.nii': value 7 is none of the labels 0 to 1: 2 voxels, the first at "
-        "i,j,k = 1,1,0 (data: {label_map: {7: LABEL}} gives it one)");
+    check_refused(LOOM_ERROR_FORMAT,
+                  "labelsTr/a01.nii': value 7 at i,j,k = 1,1,0 is none of the labels 0 to 1; 2 "
+                  "voxels are like that (data: {label_map: {7: LABEL}} gives it one)");
     volume_replace("labelsTr/a03.nii", &small, value_one);
     volume_replace("labelsTr/a02.nii", &moved, value_one);
     check_refused(LOOM_ERROR_FORMAT, "(and problems in 2 more cases)");

@@ -183,7 +183,8 @@ static Set *set_new(const char *axes)
     set->channels[1] = g_strdup("PET");
     set->labels[0] = g_strdup("background");
     set->labels[1] = g_strdup("spot");
-    set->one = (LoomCase){(char *)(gpointer) "x", set->images, set->label};
+    set->one =
+        (LoomCase){.id = (char *)(gpointer) "x", .images = set->images, .label = set->label};
     set->dataset = (LoomDataset){.folder = set->folder,
                                  .name = (char *)(gpointer) "set",
                                  .cases = &set->one,
