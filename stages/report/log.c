@@ -151,9 +151,11 @@ static void count_classes(Log *log, const float *x, const guint8 *truth, gint64 
     }
 }
 
-/* A logit above 0 is a probability above one half. */
+/* A logit above 0 is a probability above one half.  Row 0 has the voxels that count. */
 static void count_regions(Log *log, const float *x, const guint8 *truth, gint64 voxels)
 {
+    for (gint64 v = 0; v < voxels; v++)
+        log->voxels[1] += truth[v] != LOOM_IGNORED;
     for (gint64 r = 1; r < log->classes; r++, x += voxels) {
         const guint8 *holds = log->dataset->regions[r - 1].holds;
 
@@ -246,7 +248,7 @@ static void fares_add(const Log *log, GArray *fields)
 {
     gint64 voxels = 0;
 
-    for (gint64 k = 0; k < log->classes; k++)
+    for (gint64 k = 0; k < (log->regions ? 1 : log->classes); k++) /* regions overlap */
         voxels += log->all[3 * k + 1];
     for (gint64 k = 1; k < log->classes; k++) {
         const gint64 *counts = log->all + 3 * k; /* predicted, true, both */

@@ -305,7 +305,7 @@ static void test_refusals(void)
 
     set->dataset.n_labels = 1;
     loom_assert_failed(look(set, NULL, &label), label, LOOM_ERROR, LOOM_ERROR_FORMAT,
-                       "2 voxels of label 1, the data set names 0 to 0");
+                       "value 1 is none of the labels 0 to 0: 2 voxels");
     set->dataset.n_labels = 2;
     loom_assert_failed(fingerprint_make(&set->dataset, &tight, &memory), memory, LOOM_ERROR,
                        LOOM_ERROR_LIMIT, "case 'x': to look at it takes");
