@@ -151,6 +151,9 @@ static int run_execute(const CommandLine *line, LoomRun *opened, const char *fol
     g_clear_pointer(&run, loom_run_free); /* with it goes what lies there for other ranks */
     g_print("done: %d steps, in %s\n", (int)steps, folder);
     made_print(folder, "", 1);
+    g_autoptr(GString) look = g_string_new("segloom report");
+    command_word(look, folder_option ? folder_option : folder);
+    g_print("as a page: %s\n", look->str);
     return COMMAND_DONE;
 }
 

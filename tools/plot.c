@@ -158,7 +158,7 @@ static void axis_x(GString *page, const Frame *frame, const char *name)
          i++)
         g_string_append_printf(
             page, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.12g</text>\n",
-            across(frame, i * step), HEIGHT - BOTTOM + 18, i * step);
+            across(frame, i * step), HEIGHT - BOTTOM + 18, i == 0 ? 0.0 : i * step);
     g_string_append_printf(page,
                            "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" "
                            "text-anchor=\"middle\">",

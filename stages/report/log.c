@@ -8,9 +8,13 @@
  * and recall are those of argmax(logits) against the labels, over all voxels of the packets
  * together.  Of several ranks one records: loss and samples_per_second are those of all (stage
  * allreduce), the rest is of its own share. steps.csv has no time in it: a run that was stopped
- * and resumed writes the same file as one that was not. */
+ * and resumed writes the same file as one that was not.
+ *
+ * With `tensorboard: true` the numbers of these records, as train/loss and so on, and of those
+ * of validations, as validate/dice, go to an event file in events/ as well. */
 #include "class_log.h"
 #include "csv.h"
+#include "events.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,7 +23,7 @@
 
 typedef struct {
     gint64 every, watch;
-    gboolean csv;
+    gboolean csv, tensorboard;
     const LoomDataset *dataset; /* NULL: none */
     char *folder;               /* NULL: only checking */
     gboolean resuming;
@@ -36,6 +40,7 @@ typedef struct {
     gint64 begun;      /* time of the first packet, at step `first` */
     gint64 first;
     Csv table;
+    Events events;
 } Log;
 
 static const LoomParam log_params[] = {
@@ -44,6 +49,7 @@ static const LoomParam log_params[] = {
         Log, watch, "0", 0, 1e12, "patches",
         "without gradient of a class before a warning; 0: the cases that train, at least 20"),
     LOOM_BOOL(Log, csv, "true", "write steps.csv, a row for each step"),
+    LOOM_BOOL(Log, tensorboard, "false", "write an event file for TensorBoard too"),
     {0},
 };
 
@@ -77,6 +83,7 @@ static void log_close(gpointer self)
     g_free(log->all);
     class_log_close(&log->fares);
     csv_close(&log->table);
+    events_close(&log->events);
 }
 
 /* "dice/Anterior", or "dice/1" where the data set has no name; (transfer full). */
@@ -107,7 +114,7 @@ static gint64 watch_of(const Log *log)
 }
 
 /* With the first packet, since the columns depend on the number of classes. */
-static void log_begin(Log *log, const LoomTensor *logits, gint64 step)
+static void log_begin(Log *log, const LoomContext *ctx, const LoomTensor *logits, gint64 step)
 {
     g_autoptr(GString) header = g_string_new("step,loss,rate,gradient_norm");
 
@@ -130,6 +137,9 @@ static void log_begin(Log *log, const LoomTensor *logits, gint64 step)
     g_string_append_c(header, '\n');
     csv_open(&log->table, log->csv ? log->folder : NULL, "steps.csv", header->str,
              log->resuming);
+    events_open(&log->events, log->tensorboard ? log->folder : NULL);
+    if (log->resuming)
+        events_pass(&log->events, ctx);
 }
 
 /* Voxels whose label is no class count nowhere: the loss leaves them out, or refused them. */
@@ -285,7 +295,7 @@ static void speed_add(Log *log, GArray *fields, gint64 step)
     log->recorded = now;
 }
 
-static void log_record(Log *log, LoomContext *ctx, gint64 step)
+static gboolean log_record(Log *log, LoomContext *ctx, gint64 step, GError **error)
 {
     g_autoptr(GArray) fields = g_array_new(FALSE, FALSE, sizeof(LoomField));
     g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
@@ -303,6 +313,8 @@ static void log_record(Log *log, LoomContext *ctx, gint64 step)
     class_log_reset(&log->fares);
     if (log->classes)
         memset(log->all, 0, 3 * (gsize)log->classes * sizeof *log->all);
+    return events_write(&log->events, ctx, "train", step, &g_array_index(fields, LoomField, 0),
+                        fields->len, error);
 }
 
 static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GError **error)
@@ -313,7 +325,10 @@ static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GEr
     const double loss = scalar_of(packet, "loss");
     const gint64 step = loom_context_step(ctx);
 
-    log_begin(log, logits, step);
+    log_begin(log, ctx, logits, step);
+    events_step(&log->events, ctx, step);
+    if (!events_metrics(&log->events, ctx, error))
+        return FALSE;
     if (logits) {
         count_voxels(log, logits, label);
         class_log_take(&log->fares, label, loom_packet_get(packet, "class_gradient"));
@@ -326,19 +341,17 @@ static gboolean log_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GEr
     log->norm = scalar_of(packet, "gradient_norm");
     if (!log_row(log, ctx, loss, step, error))
         return FALSE;
-    if (step % log->every == 0)
-        log_record(log, ctx, step);
-    return TRUE;
+    return step % log->every || log_record(log, ctx, step, error);
 }
 
 /* What has gathered since the last record. */
-static gboolean log_finish(gpointer self, LoomContext *ctx, G_GNUC_UNUSED GError **error)
+static gboolean log_finish(gpointer self, LoomContext *ctx, GError **error)
 {
     Log *log = self;
 
-    if (log->n)
-        log_record(log, ctx, loom_context_step(ctx));
-    return TRUE;
+    if (log->n && !log_record(log, ctx, loom_context_step(ctx), error))
+        return FALSE;
+    return events_metrics(&log->events, ctx, error);
 }
 
 static gboolean log_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
