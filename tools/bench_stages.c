@@ -3,8 +3,11 @@
 
 #include <loom/loom.h>
 
+#include <math.h>
+#include <time.h>
+
 static BenchMeasured measured;
-static gint64 then; /* when what is being timed began, monotonic microseconds */
+static gint64 then; /* when what is being timed began, microseconds of one clock */
 
 BenchMeasured *bench_measured_begin(void)
 {
@@ -189,6 +192,130 @@ static const LoomStage stop_watch = {
     .map = clock_map,
 };
 
+/* ---- bench_patch, bench_watch ------------------------------------------------------- */
+
+typedef struct {
+    gint64 channels, classes, packets;
+    LoomInts patch;
+    LoomTensor *image, *label;
+} Patch;
+
+static const LoomParam patch_params[] = {
+    LOOM_INT(Patch, channels, NULL, 1, 256, NULL, "channels of the image"),
+    LOOM_INT(Patch, classes, NULL, 1, 255, NULL, "classes of the label"),
+    LOOM_INTS(Patch, patch, NULL, 1, 4096, "voxels", "D, H, W"),
+    LOOM_INT(Patch, packets, NULL, 1, 1e9, NULL, "then the data ends"),
+    {0},
+};
+
+static const LoomSlot patch_writes[] = {
+    {"image", LOOM_F32, "CDHW", 0, "normal noise, always the same"},
+    {"label", LOOM_U8, "DHW", 0, "an ellipsoid in the middle, in shells of each class"},
+    {0},
+};
+
+/* Of this thread, microseconds: what other processes do does not count. */
+static gint64 processor_time(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+/* The outermost shell reaches 0.3 of each edge from the middle: borders as of an organ. */
+static guint8 shell_of(const Patch *patch, gint64 v)
+{
+    const gint64 *size = patch->patch.v;
+    const gint64 at[3] = {v / (size[1] * size[2]), v / size[2] % size[1], v % size[2]};
+    double squared = 0;
+
+    for (int i = 0; i < 3; i++) {
+        const double off = ((double)at[i] + 0.5) / (double)size[i] - 0.5;
+
+        squared += off * off;
+    }
+    const double depth = 1 - squared / (0.3 * 0.3);
+    return depth > 0 ? (guint8)ceil(depth * (double)(patch->classes - 1)) : 0;
+}
+
+static gboolean patch_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx, GError **error)
+{
+    Patch *patch = self;
+    const gint64 *size = patch->patch.v;
+    const gint64 shape[4] = {patch->channels, size[0], size[1], size[2]};
+    LoomRng rng = loom_rng(1, "bench", 0);
+
+    if (!(patch->image = loom_tensor_new(LOOM_F32, "CDHW", shape, error))
+        || !(patch->label = loom_tensor_new(LOOM_U8, "DHW", size, error)))
+        return FALSE;
+    for (gint64 i = 0; i < loom_tensor_count(patch->image); i++)
+        loom_tensor_f32_mut(patch->image)[i] = (float)loom_rng_normal(&rng);
+    for (gint64 v = 0; v < loom_tensor_count(patch->label); v++)
+        loom_tensor_u8_mut(patch->label)[v] = shell_of(patch, v);
+    return TRUE;
+}
+
+static void patch_close(gpointer self)
+{
+    Patch *patch = self;
+
+    g_clear_pointer(&patch->image, loom_tensor_unref);
+    g_clear_pointer(&patch->label, loom_tensor_unref);
+}
+
+static LoomFlow patch_produce(gpointer self, LoomPacket **packet, LoomContext *ctx,
+                              G_GNUC_UNUSED GError **error)
+{
+    const Patch *patch = self;
+
+    if (loom_context_index(ctx) == patch->packets)
+        return LOOM_FLOW_STOP;
+    *packet = loom_packet_new();
+    loom_packet_set(*packet, "image", loom_tensor_ref(patch->image));
+    loom_packet_set(*packet, "label", loom_tensor_ref(patch->label));
+    then = processor_time();
+    return LOOM_FLOW_OK;
+}
+
+static gboolean patch_plan(gpointer self, LoomPlan *plan, GError **error)
+{
+    const Patch *patch = self;
+
+    if (patch->patch.n != 3)
+        return loom_fail(error, LOOM_ERROR_CONFIG, "patch: %u numbers, want D, H, W",
+                         patch->patch.n);
+    plan->c = patch->channels;
+    plan->d = patch->patch.v[0];
+    plan->h = patch->patch.v[1];
+    plan->w = patch->patch.v[2];
+    return TRUE;
+}
+
+static const LoomStage patch_source = {
+    .base = LOOM_STAGE(Patch, "bench_patch", "The same patch of noise again and again",
+                       .params = patch_params, .close = patch_close),
+    .writes = patch_writes,
+    .start = patch_start,
+    .produce = patch_produce,
+    .plan = patch_plan,
+};
+
+static gboolean watch_map(G_GNUC_UNUSED gpointer self, G_GNUC_UNUSED LoomPacket *packet,
+                          G_GNUC_UNUSED LoomContext *ctx, G_GNUC_UNUSED GError **error)
+{
+    const double seconds = seconds_between(then, processor_time());
+
+    g_array_append_val(measured.seconds, seconds);
+    return TRUE;
+}
+
+static const LoomStage watch = {
+    .base = LOOM_STAGE(char, "bench_watch",
+                       "Processor time since bench_patch, in the same lane, gave the packet"),
+    .map = watch_map,
+};
+
 /* ---- bench_gate --------------------------------------------------------------------- */
 
 typedef struct {
@@ -245,4 +372,5 @@ static const LoomStage gate = {
 
 const LoomModule bench_stages = {
     LOOM_ABI_MAJOR, LOOM_ABI_MINOR, "bench", "0.1",
-    (const LoomPlugin *const[]){&batch.base, &logits.base, &stop_watch.base, &gate.base, NULL}};
+    (const LoomPlugin *const[]){&batch.base, &logits.base, &stop_watch.base, &patch_source.base,
+                                &watch.base, &gate.base, NULL}};

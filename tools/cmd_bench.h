@@ -6,3 +6,4 @@ int bench_conv(int argc, char **argv);
 int bench_train_step(int argc, char **argv);
 int bench_inference(int argc, char **argv);
 int bench_epoch(int argc, char **argv);
+int bench_augment(int argc, char **argv);

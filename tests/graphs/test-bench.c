@@ -200,9 +200,34 @@ static void test_epoch(void)
     loom_test_folder_remove(folder);
 }
 
+static void test_augment(void)
+{
+    g_autoptr(GPtrArray) lines = bench(NULL, "augment --patch 6,9,7 --in 2 --classes 4 "
+                                             "--set graphs.bench.augment.mirror_chance=1 "
+                                             "--repeat 20");
+    JsonObject *result = lines->pdata[0];
+    g_auto(Typed) refused =
+        typed_run(NULL, "bench augment --set graphs.bench.augment.size=[99,9,9]", NULL);
+    g_auto(Typed) count = typed_run(NULL, "bench augment --patch 4,4", NULL);
+
+    g_assert_cmpuint(lines->len, ==, 1);
+    assert_measured(result, "augment");
+    assert_sizes(result, "patch", SHAPE(6, 9, 7));
+    g_assert_cmpint(json_object_get_int_member(result, "in"), ==, 2);
+    g_assert_cmpint(json_object_get_int_member(result, "classes"), ==, 4);
+    g_assert_cmpint(json_object_get_int_member(result, "repeat"), ==, 20);
+    g_assert_cmpfloat(number(result, "seconds_max"), >=, number(result, "seconds"));
+    g_assert_cmpfloat(number(result, "seconds_median"), >=, number(result, "seconds_min"));
+    g_assert_cmpint(refused.code, ==, 2);
+    typed_assert_in(refused.err,
+                    "patches of 73 x 80 x 64 arrive, want at least size, [99, 9, 9]");
+    g_assert_cmpint(count.code, ==, 2);
+    typed_assert_in(count.err, "--patch");
+}
+
 static void test_help(void)
 {
-    static const char *const names[] = {"conv", "train_step", "inference", "epoch"};
+    static const char *const names[] = {"conv", "train_step", "inference", "epoch", "augment"};
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *line = g_strdup_printf("bench %s --help", names[i]);
@@ -227,6 +252,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/bench/inference", "inference", test_network);
     g_test_add_func("/bench/peak", test_peak);
     g_test_add_func("/bench/epoch", test_epoch);
+    g_test_add_func("/bench/augment", test_augment);
     g_test_add_func("/bench/help", test_help);
     return loom_test_run();
 }
