@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { LAYOUT_AUTO, LAYOUT_PATTERN = 5, LAYOUT_CSV };
+enum { LAYOUT_AUTO, LAYOUT_MSD = 2, LAYOUT_PATTERN = 5, LAYOUT_CSV };
 static const char *const layout_names[] = {"auto",    "nnunet",  "msd", "kits19",
                                            "brats20", "pattern", "csv", NULL};
 static const LoomLayoutKind *const layouts[] = {
@@ -98,6 +98,8 @@ static char *layouts_fitting(const char *folder, int *layout, guint *n)
 
     *n = 0;
     for (int i = 1; layout_names[i]; i++) {
+        if (*n && i == LAYOUT_MSD + 1)
+            break; /* its dataset.json said what it is, whatever files are called */
         if (!layouts[i]->fits || !layouts[i]->fits(folder))
             continue;
         if (!(*n)++)

@@ -125,6 +125,19 @@ static void test_listed_names(void)
     data_folder_end();
 }
 
+/* A case may be called as BraTS calls its files: dataset.json says what the folder is. */
+static void test_names_of_others(void)
+{
+    data_folder_begin();
+    text_put("dataset.json",
+             "{\"channel_names\": {\"0\": \"MR\"}, \"labels\": {\"background\": 0, "
+             "\"a\": 1, \"b\": 2, \"c\": 3}, \"file_ending\": \".nii.gz\"}");
+    volume_put("imagesTr/cord_t2_0000.nii.gz", 1);
+    volume_put("labelsTr/cord_t2.nii.gz", 1);
+    data_is("", "folds: 1", "nnunet", "cord_t2+");
+    data_folder_end();
+}
+
 /* nnU-Net's own list gives each channel a file anywhere. */
 static void test_nnunet_list(void)
 {
@@ -490,6 +503,7 @@ int main(int argc, char **argv)
     g_test_add_func("/layouts/msd/read", test_msd);
     g_test_add_func("/layouts/msd/refused", test_msd_refused);
     g_test_add_func("/layouts/listed-names", test_listed_names);
+    g_test_add_func("/layouts/names-of-others", test_names_of_others);
     g_test_add_func("/layouts/nnunet-list", test_nnunet_list);
     g_test_add_func("/layouts/kits19", test_kits19);
     g_test_add_func("/layouts/brats20", test_brats20);
