@@ -28,7 +28,7 @@ static void case_do(gint64 i, guint worker, gpointer data)
     FingerprintCase *measured = &work->result->cases[i];
     g_autoptr(GError) error = NULL;
 
-    if (cache && fingerprint_cache_read(cache, one, work->dataset->n_channels, measured)) {
+    if (cache && fingerprint_cache_read(cache, work->dataset, one, measured)) {
         g_atomic_int_inc(&work->cached);
     } else {
         if (!work->scratch[worker])
@@ -36,7 +36,7 @@ static void case_do(gint64 i, guint worker, gpointer data)
         if (!fingerprint_case_measure(work->dataset, one, work->scratch[worker], measured,
                                       &work->errors[i]))
             g_prefix_error(&work->errors[i], "case '%s': ", one->id);
-        else if (cache && !fingerprint_cache_write(cache, one, measured, &error)
+        else if (cache && !fingerprint_cache_write(cache, work->dataset, one, measured, &error)
                  && g_atomic_int_add(&work->unwritten, 1) == 0)
             g_warning("what was measured cannot be kept for the next time: %s", error->message);
     }
@@ -64,7 +64,9 @@ static gboolean threads_find(const LoomDataset *dataset, const FingerprintOption
         worst = voxels > largest ? i : worst;
         largest = MAX(largest, voxels);
     }
-    const double bytes = largest * VOXEL_BYTES + SCRATCH_BYTES;
+    const double bytes =
+        largest * (VOXEL_BYTES + 4.0 * MAX(dataset->n_channels, dataset->n_volumes))
+        + SCRATCH_BYTES;
     if (bytes > (double)options->memory)
         return loom_fail(error, LOOM_ERROR_LIMIT,
                          "case '%s': to look at it takes %.1f GiB of memory, %.1f GiB are free",

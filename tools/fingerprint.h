@@ -26,21 +26,23 @@ typedef struct _FingerprintScratch FingerprintScratch;
 FingerprintScratch *fingerprint_scratch_new(void);
 void fingerprint_scratch_free(FingerprintScratch *scratch);
 
-/* Sizes from the headers alone, and that all of its files can hold what they promise. */
+/* Sizes from the headers alone. */
 gboolean fingerprint_case_grid(const LoomDataset *dataset, const LoomCase *one, PlanGrid *grid,
                                GError **error);
-/* fingerprint_case_measure - reads a case, one channel after the other
- * Holds 6 bytes a voxel, and what the reader of NIfTI files holds besides. */
+/* fingerprint_case_measure - reads a case
+ * Holds all of its channels as float32, and what the reader of NIfTI files holds besides. */
 gboolean fingerprint_case_measure(const LoomDataset *dataset, const LoomCase *one,
                                   FingerprintScratch *scratch, FingerprintCase *measured,
                                   GError **error);
 
-/* Measurements on disk: one file a case, known by the path, size and time of each file of it.
+/* Measurements on disk: one file a case, known by the path, size and time of each file of it,
+ * and by how the data set reads them.
  * Without such a file FALSE; a damaged one is none. */
-gboolean fingerprint_cache_read(const char *folder, const LoomCase *one, guint n_channels,
-                                FingerprintCase *measured);
-gboolean fingerprint_cache_write(const char *folder, const LoomCase *one,
-                                 const FingerprintCase *measured, GError **error);
+gboolean fingerprint_cache_read(const char *folder, const LoomDataset *dataset,
+                                const LoomCase *one, FingerprintCase *measured);
+gboolean fingerprint_cache_write(const char *folder, const LoomDataset *dataset,
+                                 const LoomCase *one, const FingerprintCase *measured,
+                                 GError **error);
 
 typedef struct {
     guint n_cases, n_channels;

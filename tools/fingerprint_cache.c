@@ -2,7 +2,8 @@
  * planning that was interrupted goes on, and planning again takes no time.
  *
  * A file's name is the hash of the version, and of path, size and time of change of each file
- * of the case: whatever changes, there is no such file.  Files are replaced as a whole. */
+ * of the case, and of what the data set makes of them: whatever changes, there is no such
+ * file.  Files are replaced as a whole. */
 #include "fingerprint.h"
 
 #include <loom/store.h>
@@ -31,12 +32,29 @@ static gboolean file_add(GChecksum *sum, const char *path)
     return TRUE;
 }
 
+/* What the same files can be read as: which volume is which channel, values as classes. */
+static void reading_add(GChecksum *sum, const LoomDataset *dataset)
+{
+    const LoomVolumePolicy *policy = &dataset->policy;
+    g_autoptr(GString) line = g_string_new(NULL);
+
+    g_string_append_printf(line, "%u %u %d %d %d %d %d %a\n", dataset->n_channels,
+                           dataset->n_volumes, policy->nan, policy->prefer, policy->orientation,
+                           policy->analyze, policy->flat, policy->shear);
+    for (guint c = 0; dataset->n_volumes && c < dataset->n_channels; c++)
+        g_string_append_printf(line, "%u ", dataset->volume_of[c]);
+    for (guint value = 0; value < 256; value++)
+        g_string_append_printf(line, "%d ", loom_dataset_label_of(dataset, value));
+    g_checksum_update(sum, (const guchar *)line->str, (gssize)line->len);
+}
+
 /* NULL: a file is not there. */
-static char *cache_path(const char *folder, const LoomCase *one)
+static char *cache_path(const char *folder, const LoomDataset *dataset, const LoomCase *one)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 
     g_checksum_update(sum, (const guchar *)CACHE_VERSION, -1);
+    reading_add(sum, dataset);
     for (char **path = one->images; *path; path++)
         if (!file_add(sum, *path))
             return NULL;
@@ -64,10 +82,11 @@ static GVariant *channel_variant(const Histogram *channel)
                          channel->exact, &bins);
 }
 
-gboolean fingerprint_cache_write(const char *folder, const LoomCase *one,
-                                 const FingerprintCase *measured, GError **error)
+gboolean fingerprint_cache_write(const char *folder, const LoomDataset *dataset,
+                                 const LoomCase *one, const FingerprintCase *measured,
+                                 GError **error)
 {
-    g_autofree char *path = cache_path(folder, one);
+    g_autofree char *path = cache_path(folder, dataset, one);
     const gint64 *n = measured->whole.shape, *box = measured->cropped;
     const double *mm = measured->whole.spacing;
     GVariantBuilder labels, channels;
@@ -140,10 +159,10 @@ static gboolean case_read(GVariant *all, guint n_channels, FingerprintCase *meas
     return TRUE;
 }
 
-gboolean fingerprint_cache_read(const char *folder, const LoomCase *one, guint n_channels,
-                                FingerprintCase *measured)
+gboolean fingerprint_cache_read(const char *folder, const LoomDataset *dataset,
+                                const LoomCase *one, FingerprintCase *measured)
 {
-    g_autofree char *path = cache_path(folder, one);
+    g_autofree char *path = cache_path(folder, dataset, one);
     g_autofree char *text = NULL;
 
     *measured = (FingerprintCase){0};
@@ -151,7 +170,7 @@ gboolean fingerprint_cache_read(const char *folder, const LoomCase *one, guint n
         return FALSE;
     g_autoptr(GVariant) all =
         g_variant_parse(G_VARIANT_TYPE(CACHE_TYPE), text, NULL, NULL, NULL);
-    if (all && case_read(all, n_channels, measured))
+    if (all && case_read(all, dataset->n_channels, measured))
         return TRUE;
     fingerprint_case_clear(measured);
     return FALSE;

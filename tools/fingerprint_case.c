@@ -2,16 +2,14 @@
  * foreground intensities in it.
  *
  * nnU-Net fills the holes of the mask that is not 0 before it takes the box; holes lie inside,
- * so the box is the same.  Channels are read one after the other: what the box leaves out is 0
- * in all of them, so those voxels are taken out of each histogram at the end.
+ * so the box is the same.  Voxels that count nowhere are no foreground.
  * Source: Isensee et al. 2021, nnU-Net's crop_to_nonzero and DatasetFingerprintExtractor. */
 #include "fingerprint.h"
 
 #include <loom/loom.h>
 
+#include <math.h>
 #include <string.h>
-
-#define TOLERANCE 1e-2 /* of a voxel's smallest edge: all files of a case on one grid */
 
 struct _FingerprintScratch {
     HistogramCounts *counts;
@@ -69,22 +67,16 @@ gboolean fingerprint_case_grid(const LoomDataset *dataset, const LoomCase *one, 
 
     if (!one->label)
         return loom_fail(error, LOOM_ERROR_FORMAT, "it has no label map to learn from");
-    if (!loom_volume_read_header(one->images[0], &header, error))
-        return FALSE;
-    for (guint c = 1; c < loom_dataset_files(dataset); c++)
-        if (!loom_volume_read_header(one->images[c], &other, error)
-            || !loom_geometry_check(&header.geometry, one->images[0], &other.geometry,
-                                    one->images[c], TOLERANCE, error))
-            return FALSE;
-    if (!loom_volume_read_header(one->label, &other, error)
+    if (!loom_volume_header_by(one->images[0], &dataset->policy, &header, error)
+        || !loom_volume_header_by(one->label, &dataset->policy, &other, error)
         || !loom_geometry_check(&header.geometry, one->images[0], &other.geometry, one->label,
-                                TOLERANCE, error))
+                                LOOM_GRID_TOLERANCE, error))
         return FALSE;
     grid_of(&header.geometry, grid);
     return TRUE;
 }
 
-/* ---- channels ----------------------------------------------------------------------- */
+/* ---- the box ----------------------------------------------------------------------- */
 
 typedef struct {
     gint64 shape[3];        /* k, j, i: as the tensors lie */
@@ -113,7 +105,7 @@ static void box_grow(Box *box, const float *image)
             if (first > last)
                 continue;
             box->low[0] = MIN(box->low[0], k);
-            box->high[0] = k; /* they come in order */
+            box->high[0] = MAX(box->high[0], k);
             box->low[1] = MIN(box->low[1], j);
             box->high[1] = MAX(box->high[1], j);
             box->low[2] = MIN(box->low[2], first);
@@ -130,93 +122,97 @@ static void box_end(Box *box)
     }
 }
 
-/* Classes in the box.  Returns: foreground voxels outside. */
-static gint64 labels_count(const Box *box, const guint8 *label, gint64 counts[256])
+typedef void (*RowFunc)(gint64 first, gint64 n, gpointer data);
+
+/* Calls func for each row of the box: its first voxel, and how many. */
+static void box_rows(const Box *box, RowFunc func, gpointer data)
 {
-    gint64 outside = 0;
-
-    for (gint64 k = 0; k < box->shape[0]; k++)
-        for (gint64 j = 0; j < box->shape[1]; j++)
-            for (gint64 i = 0; i < box->shape[2]; i++) {
-                const guint8 class = *label++;
-
-                if (k >= box->low[0] && k <= box->high[0] && j >= box->low[1]
-                    && j <= box->high[1] && i >= box->low[2] && i <= box->high[2])
-                    counts[class]++;
-                else
-                    outside += class > 0 && class != LOOM_IGNORED ? 1 : 0;
-            }
-    return outside;
+    for (gint64 k = box->low[0]; k <= box->high[0]; k++)
+        for (gint64 j = box->low[1]; j <= box->high[1]; j++)
+            func((k * box->shape[1] + j) * box->shape[2] + box->low[2],
+                 box->high[2] - box->low[2] + 1, data);
 }
 
-static LoomTensor *channel_read(const char *path, GError **error)
-{
-    g_autoptr(LoomTensor) image = loom_volume_read(path, LOOM_NAN_REFUSE, 0, NULL, error);
+typedef struct {
+    const guint8 *label;
+    const float *image; /* a channel */
+    gint64 *labels;
+    HistogramCounts *counts;
+} Row;
 
-    if (image && loom_tensor_size(image, 'C') != 1)
-        return loom_fail_null(error, LOOM_ERROR_SHAPE,
-                              "'%s': %" G_GINT64_FORMAT
-                              " volumes in one file, want one file a channel",
-                              path, loom_tensor_size(image, 'C'));
-    return g_steal_pointer(&image);
+static void labels_row(gint64 first, gint64 n, gpointer data)
+{
+    const Row *row = data;
+
+    for (gint64 v = first; v < first + n; v++)
+        row->labels[row->label[v]]++;
 }
 
-/* Every channel: its histogram, zeros outside the box included, and its part in the box. */
-static gboolean channels_measure(const LoomDataset *dataset, const LoomCase *one,
-                                 const LoomTensor *label, Box *box, HistogramCounts *counts,
-                                 FingerprintCase *measured, GError **error)
+static void foreground_row(gint64 first, gint64 n, gpointer data)
 {
-    const guint8 *class = loom_tensor_u8(label);
+    const Row *row = data;
+
+    for (gint64 v = first; v < first + n; v++)
+        if (row->label[v] && row->label[v] != LOOM_IGNORED)
+            histogram_count(row->counts, row->image[v]);
+}
+
+/* Where the data set keeps voxels that are not finite they become 0 and count nowhere, as a
+ * loader makes them. */
+static void unknown_mask(LoomTensor *image, LoomTensor *label)
+{
+    float *x = loom_tensor_f32_mut(image);
+    guint8 *class = loom_tensor_u8_mut(label);
     const gint64 voxels = loom_tensor_count(label);
-    g_autoptr(LoomTensor) image = NULL;
-    LoomGeometry geometry;
 
-    for (guint c = 0; c < measured->n_channels; c++) {
-        if (!dataset->n_volumes) { /* one at a time */
-            g_clear_pointer(&image, loom_tensor_unref);
-            image = channel_read(one->images[c], error);
-        } else if (c == 0) {
-            image = loom_dataset_read_image(dataset, one, NULL, &geometry, error);
+    for (gint64 i = 0; i < loom_tensor_count(image); i++)
+        if (!isfinite(x[i])) {
+            x[i] = 0;
+            class[i % voxels] = LOOM_IGNORED;
         }
-        if (!image)
-            return FALSE;
-        if (loom_tensor_count_from(image, 'D') != voxels)
-            return loom_fail(error, LOOM_ERROR_SHAPE, "'%s' and '%s' have different sizes",
-                             one->images[dataset->n_volumes ? 0 : c], one->label);
-        const float *x = loom_tensor_f32(image) + (dataset->n_volumes ? c * voxels : 0);
-        box_grow(box, x);
-        for (gint64 v = 0; v < voxels; v++)
-            if (class[v] && class[v] != LOOM_IGNORED)
-                histogram_count(counts, x[v]);
+}
+
+/* ---- a case ------------------------------------------------------------------------- */
+
+static void box_measure(const Box *box, const LoomTensor *image, const LoomTensor *label,
+                        HistogramCounts *counts, FingerprintCase *measured)
+{
+    Row row = {.label = loom_tensor_u8(label), .labels = measured->labels, .counts = counts};
+
+    box_rows(box, labels_row, &row);
+    for (guint c = 0; c < measured->n_channels; c++) {
+        row.image = loom_tensor_f32(image) + c * loom_tensor_count(label);
+        box_rows(box, foreground_row, &row);
         histogram_take(counts, &measured->foreground[c]);
     }
-    return TRUE;
 }
 
 gboolean fingerprint_case_measure(const LoomDataset *dataset, const LoomCase *one,
                                   FingerprintScratch *scratch, FingerprintCase *measured,
                                   GError **error)
 {
-    LoomGeometry geometry;
-    g_autoptr(LoomTensor) label = NULL;
-    Box box;
-    gint64 outside;
+    LoomGeometry geometry, other;
+    g_autoptr(LoomTensor) image = NULL, label = NULL;
     guint axis[3] = {2, 1, 0};
+    Box box;
 
     *measured = (FingerprintCase){.n_channels = dataset->n_channels};
     measured->foreground = g_new0(Histogram, dataset->n_channels);
-    if (!fingerprint_case_grid(dataset, one, &measured->whole, error)
-        || !(label = loom_dataset_read_label(dataset, one, NULL, &geometry, error)))
+    if (!(image = loom_dataset_read_image(dataset, one, NULL, &geometry, error))
+        || !(label = loom_dataset_read_label(dataset, one, NULL, &other, error))
+        || !loom_geometry_check(&geometry, one->images[0], &other, one->label,
+                                LOOM_GRID_TOLERANCE, error))
         return FALSE;
+    grid_of(&geometry, &measured->whole);
+    if (dataset->policy.nan == LOOM_NAN_KEEP || dataset->policy.nan == LOOM_NAN_MASK)
+        unknown_mask(image, label);
     box_begin(&box, label);
-    if (!channels_measure(dataset, one, label, &box, scratch->counts, measured, error))
-        return FALSE;
-    box_end(&box);
-    outside = labels_count(&box, loom_tensor_u8(label), measured->labels);
     for (guint c = 0; c < dataset->n_channels; c++)
-        histogram_drop_zeros(&measured->foreground[c], outside);
+        box_grow(&box, loom_tensor_f32(image) + c * loom_tensor_count(label));
+    box_end(&box);
+    box_measure(&box, image, label, scratch->counts, measured);
     file_axes(&geometry, axis);
-    for (guint a = 0; a < 3; a++) /* k, j, i */
+    for (guint a = 0; a < 3; a++) /* the box is k, j, i */
         measured->cropped[a] = box.high[2 - axis[a]] - box.low[2 - axis[a]] + 1;
     return TRUE;
 }

@@ -158,48 +158,6 @@ void histogram_merge(const Histogram *const *parts, guint n, Histogram *all)
     all->bins = bins.bins;
 }
 
-/* Index of the bin that holds 0; -1: none. */
-static int zero_find(const Histogram *histogram)
-{
-    const guint32 zero = rank_of(0) >> DROPPED;
-
-    for (guint b = 0; b < histogram->bins->len; b++)
-        if (g_array_index(histogram->bins, HistogramBin, b).bin == zero)
-            return (int)b;
-    return -1;
-}
-
-static double end_value(const Histogram *histogram, guint b)
-{
-    return (double)float_of(inner_rank(g_array_index(histogram->bins, HistogramBin, b).bin));
-}
-
-void histogram_drop_zeros(Histogram *histogram, gint64 n)
-{
-    const int zero = zero_find(histogram);
-    const double k = (double)n, rest = (double)(histogram->n - n);
-
-    if (n == 0)
-        return;
-    g_assert(zero >= 0 && n > 0);
-    HistogramBin *bin = &g_array_index(histogram->bins, HistogramBin, zero);
-    g_assert(bin->count >= (guint64)n);
-    if ((bin->count -= (guint64)n) == 0)
-        g_array_remove_index(histogram->bins, (guint)zero);
-    histogram->mean *= (rest + k) / rest; /* moments_add, backwards */
-    histogram->m2 -= histogram->mean * histogram->mean * rest * k / (rest + k);
-    histogram->m2 = MAX(histogram->m2, 0);
-    histogram->n -= n;
-    if (histogram->n == 0) {
-        histogram->mean = histogram->least = histogram->most = NAN;
-        histogram->m2 = 0;
-    } else if (zero_find(histogram) < 0) {
-        histogram->least = histogram->least < 0 ? histogram->least : end_value(histogram, 0);
-        histogram->most = histogram->most > 0 ? histogram->most
-                                              : end_value(histogram, histogram->bins->len - 1);
-    }
-}
-
 double histogram_sd(const Histogram *histogram)
 {
     return histogram->n ? sqrt(histogram->m2 / (double)histogram->n) : NAN;

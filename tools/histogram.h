@@ -36,9 +36,6 @@ void histogram_take(HistogramCounts *counts, Histogram *histogram);
 /* histogram_merge - all values of @n histograms; bits depend on their order and nothing else
  * @all: (out) */
 void histogram_merge(const Histogram *const *parts, guint n, Histogram *all);
-/* Takes back @n values 0 that were counted and shall not be.  Where 0 was the least or the
- * most, the nearest bin's end takes its place. */
-void histogram_drop_zeros(Histogram *histogram, gint64 n);
 double histogram_sd(const Histogram *histogram); /* of the population */
 /* Linear between the neighbours in rank, as numpy.percentile; exact where the bins are, else
  * within 1 part in 4096 of the value.  NaN without values. */
