@@ -66,6 +66,7 @@ char *command_bytes(guint64 bytes);
 
 int cmd_run(int argc, char **argv);
 int cmd_launch(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_graph(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

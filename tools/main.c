@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
     {"run", "CONFIG [-o DIR]", "run a config: train, validate, save", cmd_run},
     {"launch", "-n N CONFIG", "run a config as N processes on this machine", cmd_launch},
+    {"plan", "DATASET [-o CONFIG]", "look at a data set, write a config for it", cmd_plan},
     {"check", "CONFIG", "find every problem before any work", cmd_check},
     {"graph", "CONFIG [--dot]", "show threads, queues and what flows", cmd_graph},
     {"inspect", "[KIND [NAME]]", "plugins and their parameters", cmd_inspect},

@@ -156,6 +156,13 @@ static void fit_batch(const PlanScene *scene, const PlanBudget *budget,
     fit->bytes = bytes_of(scene, network, fit, fit->batch);
 }
 
+void plan_fit_cost(const PlanScene *scene, const PlanBudget *budget, const PlanNetwork *network,
+                   PlanFit *fit)
+{
+    fit->elements = plan_elements(&fit->topology, network);
+    fit_batch(scene, budget, network, fit);
+}
+
 gboolean plan_fit(const PlanScene *scene, const PlanBudget *budget, const PlanNetwork *network,
                   const gint64 *patch, PlanFit *fit)
 {

@@ -50,6 +50,9 @@ typedef struct {
  * Returns: FALSE: even the smallest patch that can be halved is above the budget. */
 gboolean plan_fit(const PlanScene *scene, const PlanBudget *budget, const PlanNetwork *network,
                   const gint64 *patch, PlanFit *fit);
+/* Elements, batch and cost of a network that is there already. */
+void plan_fit_cost(const PlanScene *scene, const PlanBudget *budget, const PlanNetwork *network,
+                   PlanFit *fit);
 /* plan_fit_coarse - is a second network wanted that sees more of a case at a coarser spacing?
  * Where the patch of @fine shows less than a quarter of the median case, the spacing grows by
  * 3 % at a time, that of the finer axes first, until a patch shows a quarter.

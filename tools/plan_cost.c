@@ -1,6 +1,6 @@
 /* plan_cost - a step's time and memory from three counts of the network:
  *   seconds = flops / F + voxels / V + weights / W
- *   bytes   = 4.6 elements + 510 voxels + 30 weights
+ *   bytes   = 3.8 elements + 390 voxels + 28 weights
  * F, V and W were fitted (non-negative least squares of relative errors) to eight networks of
  * the backend cpu, features 8 to 320, 36 thousand to 590 thousand voxels a patch, by
  *   segloom bench train_step --threads 2
@@ -14,9 +14,9 @@
 #define VOXELS_16 2.6e6
 #define WEIGHTS_16 87e6
 
-#define BYTES_ELEMENT 4.6 /* an activation; gradients share their memory */
-#define BYTES_VOXEL 510.0 /* logits, labels, probabilities, gradients of the finest level */
-#define BYTES_WEIGHT 30.0 /* value, gradient, two moments, transformed kernels */
+#define BYTES_ELEMENT 3.8 /* an activation; gradients share their memory */
+#define BYTES_VOXEL 390.0 /* logits, labels, probabilities, gradients of the finest level */
+#define BYTES_WEIGHT 28.0 /* value, gradient, two moments, transformed kernels */
 
 PlanSpeed plan_speed_of(guint lanes, guint threads)
 {
