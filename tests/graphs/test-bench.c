@@ -114,6 +114,25 @@ static void test_conv_backend(void)
     typed_assert_in(sizes.err, "--channels: '3' has 1 numbers, want 2");
 }
 
+static void test_resample(void)
+{
+    g_autoptr(GPtrArray) lines =
+        bench(NULL, "resample --size 6,7,8 --to 9,8,5 --classes 3 --threads 2 --repeat 2");
+    g_auto(Typed) order = typed_run(NULL, "bench resample --order 2", NULL);
+
+    g_assert_cmpuint(lines->len, ==, 2);
+    for (guint i = 0; i < 2; i++) {
+        assert_measured(lines->pdata[i], "resample");
+        assert_text(lines->pdata[i], "what", i ? "label" : "image");
+        assert_sizes(lines->pdata[i], "size", SHAPE(6, 7, 8));
+        assert_sizes(lines->pdata[i], "to", SHAPE(9, 8, 5));
+        g_assert_cmpint(json_object_get_int_member(lines->pdata[i], "order"), ==, i ? 1 : 3);
+        g_assert_cmpint(json_object_get_int_member(lines->pdata[i], "threads"), ==, 2);
+    }
+    g_assert_cmpint(order.code, ==, 2);
+    typed_assert_in(order.err, "--order: 2, want 1 or 3");
+}
+
 /* Weights of features 4, 8 with 2 channels in and 3 classes, as in README of the network: two
  * convolutions with bias, scale and shift each way, the upward one, the head. */
 static gint64 parameters_of_4_8(void)
@@ -248,6 +267,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/bench/conv", test_conv);
     g_test_add_func("/bench/conv-backend", test_conv_backend);
+    g_test_add_func("/bench/resample", test_resample);
     g_test_add_data_func("/bench/train-step", "train_step", test_network);
     g_test_add_data_func("/bench/inference", "inference", test_network);
     g_test_add_func("/bench/peak", test_peak);
