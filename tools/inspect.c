@@ -210,6 +210,8 @@ static void kind_text(const LoomPlugin *plugin, guint width, GString *out)
         slots_text("writes", stage->writes, slots_width(stage), width, out);
         if (stage->flags & LOOM_STAGE_PURE)
             g_string_append(out, "  may have workers\n");
+        if (stage->flags & LOOM_STAGE_STEADY)
+            g_string_append(out, "  may stand above a cache\n");
     }
     if (plugin->kind == LOOM_KIND_LOSS)
         g_string_append_printf(out, "  input   %s\n", loss_input((const LoomLoss *)plugin));

@@ -16,7 +16,8 @@ struct _LoomPacket {
     Slot slots[LOOM_PACKET_MAX_SLOTS];
     guint n_slots;
     gint64 index;
-    char *id;
+    char *id, *key;
+    gconstpointer past;
     LoomGeometry *geometry; /* NULL: none */
     LoomGeometry *native;   /* NULL: the same */
 };
@@ -41,6 +42,7 @@ void loom_packet_free(LoomPacket *packet)
     for (guint i = 0; i < packet->n_slots; i++)
         slot_clear(&packet->slots[i]);
     g_free(packet->id);
+    g_free(packet->key);
     g_free(packet->geometry);
     g_free(packet->native);
     g_free(packet);
@@ -56,6 +58,8 @@ LoomPacket *loom_packet_fork(const LoomPacket *packet)
                             loom_tensor_ref(packet->slots[i].tensor));
     fork->index = packet->index;
     fork->id = g_strdup(packet->id);
+    fork->key = g_strdup(packet->key);
+    fork->past = packet->past;
     fork->geometry = g_memdup2(packet->geometry, sizeof *packet->geometry);
     fork->native = g_memdup2(packet->native, sizeof *packet->native);
     return fork;
@@ -71,6 +75,17 @@ static guint slot_find(const LoomPacket *packet, const char *name)
     return i;
 }
 
+/* Clears the slots that say something about @name: it changes. */
+static void described_clear(LoomPacket *packet, const char *name)
+{
+    const gsize length = strlen(name);
+
+    for (guint i = 0; i < packet->n_slots; i++)
+        if (strncmp(packet->slots[i].name, name, length) == 0
+            && packet->slots[i].name[length] == '.')
+            slot_clear(&packet->slots[i]);
+}
+
 /* The slot, empty, made if need be. */
 static Slot *slot_renew(LoomPacket *packet, const char *name)
 {
@@ -81,6 +96,7 @@ static Slot *slot_renew(LoomPacket *packet, const char *name)
         packet->slots[packet->n_slots++].name = g_intern_string(name);
     }
     slot_clear(&packet->slots[at]);
+    described_clear(packet, name);
     return &packet->slots[at];
 }
 
@@ -122,6 +138,7 @@ LoomTensor *loom_packet_edit(LoomPacket *packet, const char *slot, GError **erro
         loom_tensor_unref(found->tensor);
         found->tensor = copy;
     }
+    described_clear(packet, slot);
     return found->tensor;
 }
 
@@ -136,6 +153,7 @@ void loom_packet_drop(LoomPacket *packet, const char *slot)
 
     if (at < packet->n_slots)
         slot_clear(&packet->slots[at]);
+    described_clear(packet, slot);
 }
 
 void loom_packet_set_opaque(LoomPacket *packet, const char *slot, gpointer data, gpointer owner,
@@ -197,6 +215,27 @@ void loom_packet_regrid(LoomPacket *packet, const LoomGeometry *geometry)
     else
         packet->native = packet->geometry;
     packet->geometry = copy;
+}
+
+const char *loom_packet_key(const LoomPacket *packet)
+{
+    return packet->key;
+}
+
+void loom_packet_set_key(LoomPacket *packet, const char *key)
+{
+    g_free(packet->key);
+    packet->key = g_strdup(key);
+}
+
+void loom_packet_set_past(LoomPacket *packet, gconstpointer hop)
+{
+    packet->past = hop;
+}
+
+gconstpointer loom_packet_past(const LoomPacket *packet)
+{
+    return packet->past;
 }
 
 gint64 loom_packet_index(const LoomPacket *packet)

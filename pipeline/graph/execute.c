@@ -23,6 +23,7 @@ static LoomFlow source_loop(LoomWorker *worker, gboolean *ended, GError **error)
         if (!loom_hop_wants(worker->run, hop, index))
             continue;
         loom_spent_count(&hop->times[worker->number].own);
+        g_clear_pointer(&hop->key, g_free);
         LoomFlow flow = hop->stage->produce(instance->self, &packet, &ctx, &cause);
         flow = loom_flow_check(&ctx, instance, flow, "produce", NULL, cause, error);
         *ended = flow == LOOM_FLOW_STOP;
@@ -31,6 +32,7 @@ static LoomFlow source_loop(LoomWorker *worker, gboolean *ended, GError **error)
         if (!loom_slots_check(hop->stage->writes, packet, &cause))
             return loom_hop_blame(instance, loom_packet_id(packet), cause, error);
         loom_packet_set_index(packet, index);
+        loom_packet_set_key(packet, hop->key);
         hop->last = index;
         flow = loom_hop_deliver(worker, hop, g_steal_pointer(&packet), error);
         if (flow != LOOM_FLOW_OK)

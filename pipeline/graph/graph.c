@@ -19,6 +19,8 @@ static void hop_free(gpointer data)
     for (guint i = 0; hop->instances && hop->instances[i]; i++)
         loom_instance_free(hop->instances[i]);
     g_free(hop->instances);
+    g_free(hop->kept_as);
+    g_free(hop->key);
     g_free(hop->times);
     g_ptr_array_unref(hop->children);
     if (hop->streams)

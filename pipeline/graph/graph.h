@@ -21,6 +21,9 @@ struct _LoomHop {
     const LoomStage *stage;
     LoomInstance **instances; /* one a worker of the lane */
     LoomHop *parent;          /* NULL: the source */
+    LoomHop *keeper;          /* source: the stage below that keeps packets; NULL: none */
+    char *kept_as;            /* keeper: what the stages from the source to it do */
+    char *key;                /* source, runs: what the packet in work will be kept under */
     GPtrArray *children;      /* LoomHop *, in the order of the file */
     LoomLane *lane;           /* NULL: another process runs it */
     LoomHop *toward;    /* the child on the way to the stage that counts; NULL: none, or it */
@@ -82,6 +85,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomGraph, loom_graph_free)
 gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **error);
 /* Every slot that a stage reads is written on the way to it, with that dtype and those axes. */
 gboolean loom_graph_check_slots(const LoomGraph *graph, LoomFindings *findings, GError **error);
+/* Stages that keep packets: all between the source and them gives the same each time. */
+gboolean loom_graph_check_keepers(LoomGraph *graph, GError **error);
 /* Stages that use one model lie in one lane, those of graphs that it runs included.
  * @graphs: id -> LoomGraph *. */
 gboolean loom_graph_check_models(const LoomGraph *graph, GHashTable *graphs, GError **error);

@@ -182,13 +182,16 @@ static LoomFlow hop_map(LoomWorker *worker, LoomHop *hop, LoomPacket *packet, GE
     LoomContext ctx = {run, NULL, hop, index, 0, FALSE};
     g_autoptr(LoomPacket) mine = packet;
     GError *cause = NULL;
-    gboolean done = loom_slots_check(hop->stage->reads, packet, &cause);
+    const gboolean past = loom_packet_past(packet) != NULL; /* it was here before */
+    gboolean done = past || loom_slots_check(hop->stage->reads, packet, &cause);
 
-    if (done) {
+    if (loom_packet_past(packet) == hop)
+        loom_packet_set_past(packet, NULL);
+    if (done && !past) {
         done = hop->stage->map(instance->self, packet, &ctx, &cause);
         done = loom_instance_honest(instance, !done, "map", &cause) && done;
     }
-    if (done)
+    if (done && !loom_packet_past(packet))
         done = loom_slots_check(hop->stage->writes, packet, &cause);
     if (!done && ctx.below_failed) { /* a graph that it ran: the place is in the message */
         g_propagate_error(error, cause);

@@ -66,7 +66,8 @@ static char *recipe_make(const LoomRun *run, const LoomInstance *model)
     if (!predictor)
         return NULL;
     for (const LoomHop *hop = predictor; hop->parent; hop = hop->parent)
-        g_ptr_array_insert(chain, 0, (gpointer)(guintptr)hop);
+        if (!hop->stage->recall) /* what it kept of training is of no use there */
+            g_ptr_array_insert(chain, 0, (gpointer)(guintptr)hop);
     for (const LoomHop *hop = refiner_find(predictor); hop; hop = refiner_find(hop))
         g_ptr_array_add(chain, (gpointer)(guintptr)hop);
 

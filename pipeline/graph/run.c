@@ -119,7 +119,9 @@ static gboolean graphs_fill(LoomRun *run, const LoomScope *scope, GError **error
         g_autoptr(GError) cause = NULL;
 
         if (loom_graph_fill(graph, scope, &cause)
-            && (graph->broken || loom_graph_check_slots(graph, scope->findings, &cause)))
+            && (graph->broken
+                || (loom_graph_check_slots(graph, scope->findings, &cause)
+                    && loom_graph_check_keepers(graph, &cause))))
             continue;
         if (!loom_findings_keep(scope->findings, &cause, error))
             return FALSE;

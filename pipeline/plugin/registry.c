@@ -108,10 +108,18 @@ static gboolean row_check(const LoomPlugin *plugin, const LoomParam *row, GError
     return loom_param_default_check(row, error);
 }
 
+/* "label", or "label.counts": what is known of it. */
+static gboolean slot_name_check(const char *name, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(name, ".", 2);
+
+    return name_check(parts[0], error) && (!parts[1] || name_check(parts[1], error));
+}
+
 static gboolean slots_check(const LoomSlot *slots, GError **error)
 {
     for (const LoomSlot *slot = slots; slot && slot->name; slot++) {
-        if (!name_check(slot->name, error))
+        if (!slot_name_check(slot->name, error))
             return FALSE;
         if (slot->axes
             && (strspn(slot->axes, "NCDHWK") != strlen(slot->axes)

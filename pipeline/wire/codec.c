@@ -198,7 +198,7 @@ static gboolean slot_unpack(GVariant *packed, SlotHeader *slot, GError **error)
     g_variant_get(packed, "(&sy&s@axt)", &slot->name, &letter, &slot->axes, &ax, &bytes);
     sizes = g_variant_get_fixed_array(ax, &rank, sizeof(gint64));
     if (!*slot->name || strlen(slot->name) > LOOM_CODEC_MAX_NAME
-        || strspn(slot->name, "abcdefghijklmnopqrstuvwxyz_0123456789") != strlen(slot->name))
+        || strspn(slot->name, "abcdefghijklmnopqrstuvwxyz_0123456789.") != strlen(slot->name))
         return loom_fail(error, LOOM_ERROR_FORMAT,
                          "a slot whose name is none: want a to z, 0 to 9 and _");
     if (rank > LOOM_MAX_RANK || strlen(slot->axes) != rank || strspn(slot->axes, AXES) != rank)

@@ -12,7 +12,7 @@
 
 #define LOOM_CODEC_MAX_HEADER (32u << 10) /* bytes */
 #define LOOM_CODEC_MAX_ID (16u << 10)     /* bytes: a batch carries the ids of all its cases */
-#define LOOM_CODEC_MAX_NAME 64u           /* letters of a slot */
+#define LOOM_CODEC_MAX_NAME 64u           /* letters of a slot: a-z, 0-9, _ and . */
 #define LOOM_CODEC_MAX_TENSORS 24u        /* of a packet */
 
 /* loom_packet_encode - @packet (transfer full: its tensors are held until the last byte was let

@@ -5,6 +5,7 @@
 #include <loom/loom.h>
 
 #include <math.h>
+#include <sys/stat.h>
 
 /* A case that was read; kept so that an epoch does not decompress it again. */
 typedef struct {
@@ -191,6 +192,50 @@ static gboolean nifti_load_start(gpointer self, LoomContext *ctx, G_GNUC_UNUSED 
     return TRUE;
 }
 
+/* All that a packet of @one depends on: its files and what is done to them here; (transfer
+ * full), NULL: a file is not there, which reading will tell. */
+static char *inputs_text(const NiftiLoad *load, const LoomCase *one)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    g_string_printf(text, "nifti_load %s nan=%d prefer=%d orientation=%d labels=%u truth=%d\n",
+                    one->id, load->policy.nan, load->policy.prefer, load->policy.orientation,
+                    load->dataset->n_labels, load->truth);
+    for (guint i = 0; i <= load->dataset->n_channels; i++) {
+        const char *path = i < load->dataset->n_channels ? one->images[i] : one->label;
+        struct stat status;
+
+        if (!path)
+            continue;
+        if (stat(path, &status) != 0)
+            return NULL;
+        g_string_append_printf(text, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld\n",
+                               path, (gint64)status.st_size, (gint64)status.st_mtim.tv_sec,
+                               status.st_mtim.tv_nsec);
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* The files, or what is kept of them in memory. */
+static gboolean case_take(NiftiLoad *load, guint place, gboolean kept_below, Loaded *loaded,
+                          GError **error)
+{
+    const Loaded *kept = &load->kept[place];
+
+    if (!kept->image) {
+        if (!case_read(load, &load->dataset->cases[load->cases[place]], loaded, error))
+            return FALSE;
+        if (!kept_below) /* else it will not be asked for again */
+            case_keep(load, place, loaded);
+        return TRUE;
+    }
+    *loaded = *kept;
+    loom_tensor_ref(loaded->image);
+    if (loaded->label)
+        loom_tensor_ref(loaded->label);
+    return TRUE;
+}
+
 static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomContext *ctx,
                                    GError **error)
 {
@@ -202,18 +247,13 @@ static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomConte
         return LOOM_FLOW_STOP;
     const guint place = place_of(load, index);
     const LoomCase *one = &load->dataset->cases[load->cases[place]];
-    const Loaded *kept = &load->kept[place];
+    g_autofree char *inputs = inputs_text(load, one);
+    const gboolean kept_below = inputs && loom_context_recall(ctx, inputs, packet);
 
-    if (kept->image) {
-        loaded = *kept;
-        loom_tensor_ref(loaded.image);
-        if (loaded.label)
-            loom_tensor_ref(loaded.label);
-    } else {
-        if (!case_read(load, one, &loaded, error))
-            return LOOM_FLOW_FAIL;
-        case_keep(load, place, &loaded);
-    }
+    if (*packet)
+        return LOOM_FLOW_OK;
+    if (!case_take(load, place, kept_below, &loaded, error))
+        return LOOM_FLOW_FAIL;
     *packet = loom_packet_new();
     loom_packet_set_id(*packet, one->id);
     loom_packet_set_geometry(*packet, &loaded.geometry);

@@ -149,7 +149,7 @@ static const LoomStage crop_nonzero = {
              .summary = "Cut a case to the box in which any channel is not 0"},
     .reads = crop_nonzero_slots,
     .writes = crop_nonzero_slots,
-    .flags = LOOM_STAGE_PURE,
+    .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = crop_nonzero_map,
     .plan = crop_nonzero_plan,
 };

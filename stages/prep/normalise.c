@@ -224,7 +224,7 @@ static const LoomStage normalise = {
                        .params = normalise_params, .open = normalise_open),
     .reads = normalise_image,
     .writes = normalise_image,
-    .flags = LOOM_STAGE_PURE,
+    .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = normalise_map,
     .plan = normalise_plan,
 };

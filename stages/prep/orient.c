@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-#define ORIENT_THICK 2.0 /* times the next smaller edge: the axis in which slices were taken   \
-                          */
+#define ORIENT_THICK                                                                           \
+    2.0 /* times the next smaller edge: the axis in which slices were taken                    \
+         */
 
 typedef struct {
     char *axes;
@@ -224,7 +225,7 @@ static const LoomStage orient = {
                        .params = orient_params, .open = orient_open),
     .reads = orient_slots,
     .writes = orient_slots,
-    .flags = LOOM_STAGE_PURE,
+    .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = orient_map,
     .plan = orient_plan,
 };

@@ -192,7 +192,7 @@ static const LoomStage resample = {
                        .params = resample_params, .open = resample_open),
     .reads = resample_slots,
     .writes = resample_slots,
-    .flags = LOOM_STAGE_PURE,
+    .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = resample_map,
     .plan = resample_plan,
 };

@@ -52,7 +52,7 @@ static const LoomStage window = {
                        .params = window_params, .open = window_open),
     .reads = window_image,
     .writes = window_image,
-    .flags = LOOM_STAGE_PURE,
+    .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = window_map,
 };
 LOOM_MODULE("stage_window", "0.1", &window.base);

@@ -77,7 +77,7 @@ static const LoomStage zscore = {
                        .params = zscore_params),
     .reads = zscore_image,
     .writes = zscore_image,
-    .flags = LOOM_STAGE_PURE,
+    .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = zscore_map,
 };
 LOOM_MODULE("stage_zscore", "0.1", &zscore.base);

@@ -17,6 +17,14 @@ static const char *const recipes[] = {
     "mask: nonzero}",
 };
 
+/* Slots may have a '.' in the middle: "label.counts". */
+static gboolean slot_named(const char *name)
+{
+    return name && g_ascii_islower(name[0])
+           && strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789.") == strlen(name)
+           && !g_str_has_suffix(name, ".");
+}
+
 static gboolean named(const char *name)
 {
     return name && g_ascii_islower(name[0])
@@ -28,7 +36,7 @@ static gboolean named(const char *name)
 static void slots_check(const LoomSlot *slots)
 {
     for (const LoomSlot *slot = slots; slot && slot->name; slot++) {
-        g_assert_true(named(slot->name));
+        g_assert_true(slot_named(slot->name));
         g_assert_true(slot->help && slot->help[0]);
         if (slot->axes)
             g_assert_true(strspn(slot->axes, "NCDHWK") == strlen(slot->axes));
@@ -199,6 +207,21 @@ static void test_repeated(gconstpointer plugin)
         packets_equal(stage, out_a->pdata[i], out_b->pdata[(3 - i / each) * each + i % each]);
 }
 
+/* A stage that says so gives the same whatever the packet's number: it may be kept on disk. */
+static void test_steady(gconstpointer plugin)
+{
+    const LoomStage *stage = plugin;
+    g_autofree char *yaml = recipe_of(plugin);
+    g_autoptr(LoomTestStage) it = loom_test_stage(yaml, NULL, NULL);
+    GPtrArray *out = loom_test_out(it);
+
+    g_assert_nonnull(stage->map);
+    for (gint64 i = 0; i < 5; i++)
+        g_assert_cmpint(loom_test_push(it, packet_for(stage), 7 * i, NULL), ==, LOOM_FLOW_OK);
+    for (guint i = 1; i < 5; i++)
+        packets_equal(stage, out->pdata[0], out->pdata[i]);
+}
+
 /* The first slot with a type and axes that are not its own. */
 static void test_refused(gconstpointer plugin)
 {
@@ -244,6 +267,8 @@ int main(int argc, char **argv)
         add("shared", stages[i], test_shared);
         add("repeated", stages[i], test_repeated);
         add("refused", stages[i], test_refused);
+        if (((const LoomStage *)stages[i])->flags & LOOM_STAGE_STEADY)
+            add("steady", stages[i], test_steady);
         pure++;
     }
     g_assert_cmpuint(pure, >=, 6); /* the build's own */

@@ -95,6 +95,11 @@ LOOM_EXPORT LoomRng loom_context_rng(const LoomContext *ctx);
 /* `produce`: number of the packet to make.  Else: of the packet in hand.  Numbers are those
  * that one process would give: a rank of several sees only those of its share. */
 LOOM_EXPORT gint64 loom_context_index(const LoomContext *ctx);
+/* `produce`, before it makes the packet: does a stage below keep what comes of it?  FALSE: no.
+ * TRUE: @packet is it, (transfer full), to be returned as it is; or NULL: it must be made, and
+ * will be kept.  @inputs: all that the packet depends on, such as files with their times. */
+LOOM_EXPORT gboolean loom_context_recall(LoomContext *ctx, const char *inputs,
+                                         LoomPacket **packet);
 /* Hands @packet (transfer full) to the stages below.  Return what it returns, unless OK. */
 LOOM_EXPORT LoomFlow loom_context_push(LoomContext *ctx, LoomPacket *packet, GError **error);
 /* The run was asked to end: long work may return LOOM_FLOW_STOP. */

@@ -24,6 +24,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomPacket, loom_packet_free)
 /* A second packet that shares the tensors: fan-out.  Opaque slots stay behind. */
 LOOM_EXPORT LoomPacket *loom_packet_fork(const LoomPacket *packet);
 
+/* Slots are named by letters, digits and '_'.  One named "label.counts" says something about
+ * "label": it goes when "label" is written, set or dropped. */
+
 /* (transfer none): the tensor, or NULL where the packet has no such slot. */
 LOOM_EXPORT const LoomTensor *loom_packet_get(const LoomPacket *packet, const char *slot);
 /* As loom_packet_get, but a missing slot is LOOM_ERROR_SHAPE, naming the case. */
@@ -55,6 +58,8 @@ LOOM_EXPORT const LoomGeometry *loom_packet_native(const LoomPacket *packet);
 LOOM_EXPORT void loom_packet_set_geometry(LoomPacket *packet, const LoomGeometry *geometry);
 /* "image" and "label" lie on another grid from here on; the native one stays. */
 LOOM_EXPORT void loom_packet_regrid(LoomPacket *packet, const LoomGeometry *geometry);
+/* What a stage that keeps packets shall keep this one under; NULL: its source does not say. */
+LOOM_EXPORT const char *loom_packet_key(const LoomPacket *packet);
 /* Which packet of its edge this is, from 0; the engine numbers them. */
 LOOM_EXPORT gint64 loom_packet_index(const LoomPacket *packet);
 

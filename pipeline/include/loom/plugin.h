@@ -242,9 +242,11 @@ typedef struct {
     gboolean regions;       /* a channel of the logits is a region of the data set, no class */
 } LoomPlan;
 
-#define LOOM_STAGE_PURE (1u << 0) /* result = f(packet, params, rng): may have workers */
-#define LOOM_STAGE_STEP (1u << 1) /* one packet through it is one step of the run */
-#define LOOM_STAGE_SYNC (1u << 2) /* gives the gradients of a model to all ranks alike */
+#define LOOM_STAGE_PURE (1u << 0)   /* result = f(packet, params, rng): may have workers */
+#define LOOM_STAGE_STEP (1u << 1)   /* one packet through it is one step of the run */
+#define LOOM_STAGE_SYNC (1u << 2)   /* gives the gradients of a model to all ranks alike */
+#define LOOM_STAGE_STEADY (1u << 3) /* f(packet, params), nothing random: may be kept on disk  \
+                                     */
 typedef struct {
     LoomPlugin base;
     const LoomSlot *reads, *writes; /* end with {0}; NULL: none */
@@ -267,6 +269,11 @@ typedef struct {
     void (*ratio)(gpointer self, gint64 *in, gint64 *out);
     /* Refuses sizes that cannot work, sets those it makes; NULL: they pass through. */
     gboolean (*plan)(gpointer self, LoomPlan *plan, GError **error);
+    /* Of a stage that keeps what reaches it: the packet that it kept under @key, (transfer
+     * full); NULL: none, or none that is whole.  The engine asks before a source makes a packet
+     * (loom_context_recall); one that is there goes past the stages in between, which are
+     * `map` and STEADY.  Called while `map` runs in another thread. */
+    LoomPacket *(*recall)(gpointer self, const char *key);
 } LoomStage;
 
 /* ---- loss: one number and where it points ------------------------------------------- */
