@@ -9,6 +9,7 @@
  * around the patch for augment_nnunet or rotate_scale to turn it in, and changes nothing of
  * where it lies. Source: Isensee et al. 2021 (nnU-Net), foreground oversampling; its
  * ignore_label.md. */
+#include "classes.h"
 #include "patch.h"
 
 #include <loom/loom.h>
@@ -38,8 +39,16 @@ static const LoomParam crop_params[] = {
     {0},
 };
 
-static const LoomSlot crop_slots[] = {
-    {"image", LOOM_F32, "CDHW", 0, "a case in, patches out"},
+static const LoomSlot crop_reads[] = {
+    {"image", LOOM_F32, "CDHW", 0, "a case"},
+    {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "class of each voxel"},
+    {"label.counts", LOOM_F32, "DK", LOOM_SLOT_OPTIONAL,
+     "voxels of class K in plane D, as 'cache' counts them: only spares time"},
+    {0},
+};
+
+static const LoomSlot crop_writes[] = {
+    {"image", LOOM_F32, "CDHW", 0, "patches"},
     {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "class of each voxel; 0 outside the case"},
     {0},
 };
@@ -54,51 +63,6 @@ static gboolean crop_open(gpointer self, G_GNUC_UNUSED LoomHost *host, GError **
     memcpy(crop->load, crop->size.v, sizeof crop->load);
     if (crop->margin == MARGIN_NNUNET)
         loom_patch_to_load(crop->size.v, crop->load);
-    return TRUE;
-}
-
-static void voxel_at(const LoomTensor *label, gint64 at, gint64 voxel[3])
-{
-    const gint64 *shape = loom_tensor_shape(label);
-
-    voxel[0] = at / (shape[1] * shape[2]);
-    voxel[1] = at / shape[2] % shape[1];
-    voxel[2] = at % shape[2];
-}
-
-/* A voxel of a class that is picked first; FALSE: there is background only. */
-static gboolean pick_foreground(const LoomTensor *label, const gint64 histogram[256],
-                                LoomRng *rng, gint64 voxel[3])
-{
-    const guint8 *x = loom_tensor_u8(label);
-    gint64 classes = 0, at = -1;
-    int k = 0;
-
-    for (int i = 1; i < LOOM_IGNORED; i++)
-        classes += histogram[i] > 0;
-    if (classes == 0)
-        return FALSE;
-    for (gint64 left = loom_rng_below(rng, classes) + 1; left > 0;)
-        left -= histogram[++k] > 0;
-    for (gint64 left = loom_rng_below(rng, histogram[k]) + 1; left > 0;)
-        left -= x[++at] == k;
-    voxel_at(label, at, voxel);
-    return TRUE;
-}
-
-/* A voxel that is not ignored; FALSE: all are the same in that. */
-static gboolean pick_counted(const LoomTensor *label, const gint64 histogram[256], LoomRng *rng,
-                             gint64 voxel[3])
-{
-    const guint8 *x = loom_tensor_u8(label);
-    const gint64 ignored = histogram[LOOM_IGNORED], all = loom_tensor_count(label);
-    gint64 at = -1;
-
-    if (ignored == 0 || ignored == all)
-        return FALSE;
-    for (gint64 left = loom_rng_below(rng, all - ignored) + 1; left > 0;)
-        left -= x[++at] != LOOM_IGNORED;
-    voxel_at(label, at, voxel);
     return TRUE;
 }
 
@@ -182,23 +146,26 @@ static LoomFlow crop_process(gpointer self, LoomPacket *packet, LoomContext *ctx
     const LoomTensor *label = loom_packet_get(mine, "label");
     const gint64 first = loom_context_index(ctx) * crop->per_volume;
     LoomRng rng = loom_context_rng(ctx);
-    gint64 histogram[256] = {0};
+    Classes classes;
 
     if (crop->foreground > 0 && !label) {
         loom_fail(error, LOOM_ERROR_SHAPE,
                   "no 'label' to find foreground in; without labels want foreground: 0");
         return LOOM_FLOW_FAIL;
     }
-    for (gint64 i = 0; label && i < loom_tensor_count(label); i++)
-        histogram[loom_tensor_u8(label)[i]]++;
+    classes_find(&classes, label, loom_packet_get(mine, "label.counts"));
     for (gint64 k = 0; k < crop->per_volume; k++) {
         gint64 centre[3], origin[3];
         const gboolean centred = (forced(crop->foreground, first + k)
-                                  && pick_foreground(label, histogram, &rng, centre))
-                                 || (label && pick_counted(label, histogram, &rng, centre));
+                                  && classes_pick_foreground(&classes, &rng, centre))
+                                 || classes_pick_counted(&classes, &rng, centre);
         LoomPacket *patch;
         LoomFlow flow;
 
+        if (centred && centre[0] < 0) {
+            loom_fail(error, LOOM_ERROR_FORMAT, "'label.counts' does not count this 'label'");
+            return LOOM_FLOW_FAIL;
+        }
         pick_origin(loom_tensor_shape(image) + 1, crop->size.v, centred ? centre : NULL, &rng,
                     origin);
         widen_origin(crop, origin);
@@ -230,8 +197,8 @@ static gboolean crop_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **
 static const LoomStage crop = {
     .base = LOOM_STAGE(Crop, "crop", "Random patches, a share of them on foreground",
                        .params = crop_params, .open = crop_open),
-    .reads = crop_slots,
-    .writes = crop_slots,
+    .reads = crop_reads,
+    .writes = crop_writes,
     .flags = LOOM_STAGE_PURE,
     .process = crop_process,
     .ratio = crop_ratio,

@@ -238,6 +238,69 @@ static void test_crop_margin(void)
     margin_case("1");
 }
 
+/* Voxels of class K in plane D, as the stage `cache` counts them. */
+static LoomTensor *counts_of(const LoomTensor *label, gint64 classes)
+{
+    const gint64 plane = loom_tensor_count_from(label, 'H');
+    LoomTensor *counts = loom_tensor_new(
+        LOOM_F32, "DK", ((const gint64[]){loom_tensor_size(label, 'D'), classes}), NULL);
+
+    for (gint64 v = 0; v < loom_tensor_count(label); v++)
+        loom_tensor_f32_mut(counts)[v / plane * classes + loom_tensor_u8(label)[v]] += 1;
+    return counts;
+}
+
+/* Counted before or not: the same patches. */
+static void test_crop_counts(void)
+{
+    static const char *const yaml = "{use: crop, size: [2, 3, 1], foreground: 0.8}";
+    g_autoptr(LoomTestStage) scans = loom_test_stage(yaml, NULL, NULL);
+    g_autoptr(LoomTestStage) knows = loom_test_stage(yaml, NULL, NULL);
+    GPtrArray *a = loom_test_out(scans), *b = loom_test_out(knows);
+
+    for (gint64 i = 0; i < 200; i++) {
+        LoomPacket *plain = counted_case(4, 5, 6), *counted;
+        LoomTensor *label =
+            loom_test_random_labels("DHW", SHAPE(4, 5, 6), (guint64)i, 1 + i % 5);
+
+        if (i % 3 == 0)
+            memset(loom_tensor_u8_mut(label) + 17, LOOM_IGNORED, 50);
+        loom_packet_set(plain, "label", label);
+        counted = loom_packet_fork(plain);
+        loom_packet_set(counted, "label.counts", counts_of(label, i % 3 ? 1 + i % 5 : 256));
+        loom_test_push(scans, plain, i, NULL);
+        loom_test_push(knows, counted, i, NULL);
+        g_assert_true(loom_test_equal(loom_packet_get(a->pdata[i], "image"),
+                                      loom_packet_get(b->pdata[i], "image")));
+        g_assert_true(loom_test_equal(loom_packet_get(a->pdata[i], "label"),
+                                      loom_packet_get(b->pdata[i], "label")));
+        g_assert_null(loom_packet_get(b->pdata[i], "label.counts"));
+    }
+}
+
+/* Counts of another label that add up are refused; those that do not are not looked at. */
+static void test_crop_counts_wrong(void)
+{
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: crop, size: [1, 1, 1], foreground: 1}", NULL, NULL);
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < 2; i++) {
+        LoomPacket *packet = counted_case(2, 1, 3);
+
+        label_of(packet)[1] = 1;
+        loom_packet_set(packet, "label.counts",
+                        i ? loom_test_f32("DK", SHAPE(2, 3), F32(0, 0, 3, 0, 0, 3))
+                          : loom_test_f32("DK", SHAPE(2, 2), F32(NAN, 0, 1e30f, -5)));
+        if (i)
+            loom_assert_failed(loom_test_push(stage, packet, 1, &error), error, LOOM_ERROR,
+                               LOOM_ERROR_FORMAT, "'label.counts' does not count this 'label'");
+        else
+            loom_test_push(stage, packet, 0, NULL);
+    }
+    g_assert_cmpfloat(image_at(loom_test_out(stage), 0)[0], ==, 2);
+}
+
 static void test_crop_errors(void)
 {
     g_autoptr(LoomTestStage) stage =
@@ -387,6 +450,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/crop/border", test_crop_border);
     g_test_add_func("/stages/crop/background", test_crop_background);
     g_test_add_func("/stages/crop/margin", test_crop_margin);
+    g_test_add_func("/stages/crop/counts", test_crop_counts);
+    g_test_add_func("/stages/crop/counts-wrong", test_crop_counts_wrong);
     g_test_add_func("/stages/crop/errors", test_crop_errors);
     g_test_add_func("/stages/batch/stack", test_batch);
     g_test_add_func("/stages/batch/start", test_batch_start);
