@@ -112,21 +112,6 @@ static int stopped(const CommandLine *line, const LoomRun *run, guint ranks)
     return interrupt_code();
 }
 
-/* For those who read the folder later. */
-static void end_note(const LoomRun *run, const char *folder, LoomRunEnd end,
-                     const GError *error)
-{
-    static const char *const outcomes[] = {
-        [LOOM_RUN_FAILED] = "failed",
-        [LOOM_RUN_DONE] = "done",
-        [LOOM_RUN_STOPPED] = "stopped",
-        [LOOM_RUN_CUT_OFF] = "cut off",
-    };
-
-    if (loom_run_writes(run))
-        manifest_end(folder, outcomes[end], loom_run_step(run), error ? error->message : NULL);
-}
-
 /* @opened: (transfer full). */
 static int run_execute(const CommandLine *line, LoomRun *opened, const char *folder,
                        guint ranks)
@@ -138,7 +123,7 @@ static int run_execute(const CommandLine *line, LoomRun *opened, const char *fol
     const LoomRunEnd end = loom_run_execute(run, &error);
     interrupt_stops(NULL);
     terminal_live(NULL);
-    end_note(run, folder, end, error);
+    manifest_end(run, folder, end, error);
     if (end == LOOM_RUN_FAILED)
         return command_fail(COMMAND_FAILED, error);
     if (end == LOOM_RUN_STOPPED)

@@ -162,6 +162,7 @@ static LoomRunEnd run_make(const Study *study, const StudyRun *planned, const ch
     const LoomRunEnd end = loom_run_execute(run, error);
     interrupt_stops(NULL);
     terminal_live(NULL);
+    manifest_end(run, folder, end, error && *error ? *error : NULL);
     if (end == LOOM_RUN_DONE && !study_scores_there(folder, study->steps)) {
         loom_fail(error, LOOM_ERROR_CONFIG,
                   "'%s' has no metrics.csv with rows of the last step: the graph that "

@@ -199,36 +199,56 @@ gboolean manifest_write(const LoomRun *run, const LoomRegistry *registry, const 
            && loom_file_replace(path, lines, strlen(lines), error);
 }
 
-void manifest_end(const char *folder, const char *outcome, gint64 step, const char *reason)
+/* ---- how it ended ------------------------------------------------------------------- */
+
+static JsonObject *end_object(const LoomRun *run, LoomRunEnd end, const GError *error)
 {
-    g_autofree char *path = g_build_filename(folder, "manifest.json", NULL);
-    g_autoptr(JsonParser) parser = json_parser_new();
+    static const char *const outcomes[] = {
+        [LOOM_RUN_FAILED] = "failed",
+        [LOOM_RUN_DONE] = "done",
+        [LOOM_RUN_STOPPED] = "stopped",
+        [LOOM_RUN_CUT_OFF] = "cut off",
+    };
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *time = g_date_time_format_iso8601(now);
-    g_autoptr(GError) error = NULL;
+    JsonObject *object = json_object_new();
 
-    if (!json_parser_load_from_file(parser, path, &error)
-        || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
-        g_warning("'%s' does not say how the run ended: %s", path,
-                  error ? error->message : "it holds no object");
-        return;
-    }
-    JsonObject *manifest = json_node_get_object(json_parser_get_root(parser));
-    JsonArray *starts = json_object_has_member(manifest, "starts")
-                            ? json_object_get_array_member(manifest, "starts")
-                            : NULL;
-    if (!starts || json_array_get_length(starts) == 0)
-        return;
-    JsonObject *end = json_object_new();
-    text_set(end, "outcome", outcome);
-    text_set(end, "time", time);
-    json_object_set_int_member(end, "step", step);
-    if (reason)
-        text_set(end, "reason", reason);
-    json_object_set_object_member(
-        json_array_get_object_element(starts, json_array_get_length(starts) - 1), "end", end);
-    g_autofree char *text = json_to_string(json_parser_get_root(parser), TRUE);
+    text_set(object, "outcome", outcomes[end]);
+    text_set(object, "time", time);
+    json_object_set_int_member(object, "step", loom_run_step(run));
+    if (error)
+        text_set(object, "reason", error->message);
+    return object;
+}
+
+static gboolean end_write(const LoomRun *run, const char *path, LoomRunEnd end,
+                          const GError *reason, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+
+    if (!json_parser_load_from_file(parser, path, error))
+        return FALSE;
+    JsonNode *root = json_parser_get_root(parser);
+    JsonNode *starts = root && JSON_NODE_HOLDS_OBJECT(root)
+                           ? json_object_get_member(json_node_get_object(root), "starts")
+                           : NULL;
+    JsonArray *list =
+        starts && JSON_NODE_HOLDS_ARRAY(starts) ? json_node_get_array(starts) : NULL;
+    const guint n = list ? json_array_get_length(list) : 0;
+    if (!n || !JSON_NODE_HOLDS_OBJECT(json_array_get_element(list, n - 1)))
+        return loom_fail(error, LOOM_ERROR_FORMAT, "'%s' lists no start", path);
+    json_object_set_object_member(json_array_get_object_element(list, n - 1), "end",
+                                  end_object(run, end, reason));
+    g_autofree char *text = json_to_string(root, TRUE);
     g_autofree char *lines = g_strconcat(text, "\n", NULL);
-    if (!loom_file_replace(path, lines, strlen(lines), &error))
-        g_warning("%s", error->message);
+    return loom_file_replace(path, lines, strlen(lines), error);
+}
+
+void manifest_end(const LoomRun *run, const char *folder, LoomRunEnd end, const GError *error)
+{
+    g_autofree char *path = g_build_filename(folder, "manifest.json", NULL);
+    g_autoptr(GError) cause = NULL;
+
+    if (loom_run_writes(run) && !end_write(run, path, end, error, &cause))
+        g_warning("how the run ended is not noted: %s", cause->message);
 }

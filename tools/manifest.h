@@ -9,7 +9,7 @@
  *   config, a module or the data changed in between. */
 gboolean manifest_write(const LoomRun *run, const LoomRegistry *registry, const char *folder,
                         gboolean resume, GError **error);
-/* Adds to the latest start how it ended: "done", "stopped", "failed" with a @reason (else
- * NULL), "cut off".  A manifest that cannot be written is a warning: the run itself has ended.
- */
-void manifest_end(const char *folder, const char *outcome, gint64 step, const char *reason);
+/* On the rank that writes: adds to the latest start how it ended, as "done", "stopped",
+ * "failed" with the message of @error (else NULL), "cut off".  A manifest that cannot be
+ * written is a warning: the run itself has ended. */
+void manifest_end(const LoomRun *run, const char *folder, LoomRunEnd end, const GError *error);

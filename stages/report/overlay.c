@@ -20,6 +20,7 @@ typedef struct {
     char *folder;               /* of the pictures; NULL: only checking */
     gint64 classes;             /* 0: not known */
     OverlayCases shown;
+    gboolean entered; /* it may draw */
 } Overlay;
 
 static const char *const overlay_most[] = {"foreground", "errors", NULL};
@@ -44,8 +45,11 @@ static gboolean overlay_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError
 
     overlay->dataset = loom_host_dataset(host);
     overlay->classes = overlay->dataset ? overlay->dataset->n_labels : 0;
-    if (loom_host_folder(host))
+    if (loom_host_folder(host)) {
         overlay->folder = g_build_filename(loom_host_folder(host), "overlays", NULL);
+        overlay->entered = TRUE;
+        overlay_draw_enter();
+    }
     overlay_cases_init(&overlay->shown, (guint)overlay->cases);
     return TRUE;
 }
@@ -55,6 +59,8 @@ static void overlay_close(gpointer self)
     Overlay *overlay = self;
 
     overlay_cases_clear(&overlay->shown);
+    if (overlay->entered)
+        overlay_draw_leave();
     g_free(overlay->folder);
 }
 

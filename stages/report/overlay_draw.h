@@ -13,5 +13,8 @@ typedef struct {
     const char *const *names; /* of the classes, ends with NULL; NULL: not known */
 } OverlayCase;
 
+/* Around all drawing: the last to leave gives back the fonts that libraries keep. */
+void overlay_draw_enter(void);
+void overlay_draw_leave(void);
 /* As PNG, (transfer full); NULL with LOOM_ERROR_LIMIT or _IO. */
 GBytes *overlay_draw(const OverlayCase *it, GError **error);
