@@ -55,10 +55,12 @@ typedef struct {
 
 /* How one of forward, data gradient, weight gradient is done. */
 typedef struct {
-    gint64 m;       /* of F(m^3, 3^3); 0: direct */
-    CpuSweep sweep; /* direct */
-    CpuTiles tiles; /* Winograd */
-    gint64 slots;   /* weight gradient: partial sums */
+    gint64 m;        /* of F(m^3, 3^3) or F(m^2, 3^2); 0: direct */
+    gboolean panels; /* Winograd: all tiles first, then panel by panel */
+    CpuSweep sweep;  /* direct */
+    CpuTiles tiles;  /* Winograd */
+    gint64 slots;    /* weight gradient: partial sums */
+    gint64 depth;    /* panels: input planes whose weights are transformed at a time */
 } CpuWay;
 
 typedef enum { CPU_FORWARD, CPU_BACK, CPU_GRADIENT, CPU_WAYS } CpuDirection;
@@ -137,7 +139,10 @@ guint64 block_workspace(gpointer self, const LoomBlockSpec *spec);
 /* cpu_plan.c: how each direction of a block is done. */
 void plan_block(Cpu *cpu, LoomBlock *block);
 
-/* cpu_measure.c: m of the fastest way for each direction of a 3x3x3 convolution of stride 1;
+/* Has it 3x3x3 or 1x3x3 taps and no stride? */
+gboolean plan_winograd(const LoomBlockSpec *spec);
+
+/* cpu_measure.c: m of the fastest way for each direction of a convolution that fits Winograd;
  * FALSE: there was not the memory to find out. */
 gboolean measure_ways(const Cpu *owner, const LoomBlockSpec *spec, gint64 m[CPU_WAYS]);
 
@@ -148,9 +153,10 @@ gboolean record_find(Cpu *cpu, const LoomBlockSpec *spec, gint64 m[CPU_WAYS]);
 /* Name and revision of the first processor in the text of /proc/cpuinfo; (transfer full). */
 char *record_processor(const char *cpuinfo);
 
-/* cpu_convolve.c; workspace_floats: what one of these needs at most. */
+/* cpu_convolve.c; convolve_floats: of the workspace, what one of these needs at most;
+ * convolve_kept_floats: of packed weights that inference keeps. */
 gint64 convolve_floats(const Cpu *cpu, const LoomBlock *block);
-gint64 convolve_packed_floats(const Cpu *cpu, const LoomBlock *block);
+gint64 convolve_kept_floats(const Cpu *cpu, const LoomBlock *block);
 void convolve_forward(Cpu *cpu, LoomBlock *block, const LoomMap *const x[2],
                       const LoomBlockWeights *w, LoomMap *y);
 void convolve_back(Cpu *cpu, LoomBlock *block, const LoomBlockWeights *w, const LoomMap *dz,

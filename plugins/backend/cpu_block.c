@@ -33,11 +33,6 @@ static gint64 block_doubles(const LoomBlock *block)
     return block->spec.n * block->n_out * block->chunks * 2 * CPU_BLOCK;
 }
 
-static gint64 block_packed(const Cpu *cpu, const LoomBlock *block)
-{
-    return block->spec.training ? 0 : convolve_packed_floats(cpu, block);
-}
-
 guint64 block_bytes(gpointer self, const LoomBlockSpec *spec)
 {
     g_autofree LoomBlock *block = g_new(LoomBlock, 1);
@@ -47,7 +42,7 @@ guint64 block_bytes(gpointer self, const LoomBlockSpec *spec)
     block_size(self, block, spec);
     return sizeof *block
            + sizeof(CpuPlane) * (guint64)(block->n_in[0] + block->n_in[1] + block->n_out)
-           + memory_bytes(block_floats(block)) + memory_bytes(block_packed(self, block))
+           + memory_bytes(block_floats(block)) + memory_bytes(convolve_kept_floats(self, block))
            + sizeof(double) * (guint64)block_doubles(block);
 }
 
@@ -118,7 +113,8 @@ LoomBlock *block_new(gpointer self, const LoomBlockSpec *spec, GError **error)
     block->out = g_new0(CpuPlane, (gsize)block->n_out);
     block->sums = g_new0(double, (gsize)block_doubles(block));
     made = (block->bias = memory_new(block_floats(block), "a bias", error))
-           && (block->packed = memory_new(block_packed(cpu, block), "packed weights", error))
+           && (block->packed =
+                   memory_new(convolve_kept_floats(cpu, block), "packed weights", error))
            && block_reserve(cpu, block, error);
     pthread_mutex_unlock(&cpu->lock);
     if (made) {

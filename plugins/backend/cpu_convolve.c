@@ -3,6 +3,8 @@
  * boxes or blocks of tiles are computed. */
 #include "cpu.h"
 
+#define KEPT_FLOATS (8 * 1024 * 1024) /* of packed weights, by a block */
+
 /* One job.  A worker's scratch memory lies `scratch_step` floats behind the one before. */
 typedef struct {
     const CpuKernels *kernels;
@@ -10,6 +12,7 @@ typedef struct {
     const CpuDirectGradient *gradient;
     const CpuWinograd *winograd;
     const CpuWinogradGradient *winograd_gradient;
+    const CpuPanels *panels;
     const CpuWeights *weights;
     gboolean flipped;
     float *packed, *dw, *scratch;
@@ -72,6 +75,35 @@ static void gradient_sum(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
         job->kernels->winograd_gradient_sum(job->winograd_gradient, job->weights, job->dw, i);
 }
 
+static void panels_input(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
+{
+    const Job *job = data;
+
+    job->kernels->panels_input(job->panels, i);
+}
+
+static void panels_output(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
+{
+    const Job *job = data;
+
+    job->kernels->panels_output(job->panels, i);
+}
+
+static void panels_part(gint64 i, guint worker, gpointer data)
+{
+    const Job *job = data;
+
+    job->kernels->panels_part(job->panels, i, job->scratch + worker * job->scratch_step);
+}
+
+static void panels_gradient(gint64 i, guint worker, gpointer data)
+{
+    const Job *job = data;
+
+    job->kernels->panels_gradient(job->panels, i, job->dw,
+                                  job->scratch + worker * job->scratch_step);
+}
+
 /* ---- memory --------------------------------------------------------------------------- */
 
 /* Planes as kernels count them, without their data: for sizes. */
@@ -86,6 +118,34 @@ typedef struct {
     gint64 packed, scratch; /* floats; scratch: of one worker */
 } Need;
 
+static gint64 panels_count(const Cpu *cpu, gint64 n_out)
+{
+    return (n_out * CPU_BLOCK + cpu->kernels->panel - 1) / cpu->kernels->panel;
+}
+
+/* Without its memory.  More threads than panels share one; that changes no sum. */
+static CpuPanels panels_make(const Cpu *cpu, const CpuWay *way, const CpuPlane *in, gint64 n_in,
+                             const CpuPlane *out, gint64 n_out)
+{
+    const gint64 panels = panels_count(cpu, n_out), threads = loom_pool_threads(cpu->pool);
+
+    return (CpuPanels){.tiles = &way->tiles,
+                       .in = in,
+                       .out = out,
+                       .n_in = n_in,
+                       .n_out = n_out,
+                       .depth = way->depth,
+                       .parts = CLAMP((threads + panels - 1) / panels, 1, way->tiles.block)};
+}
+
+/* Floats of @planes transformed, all tiles of all samples. */
+static gint64 transformed_floats(const CpuTiles *t, gint64 planes)
+{
+    const gint64 edge = t->m + 2, points = edge * edge * (t->flat ? 1 : edge);
+
+    return even(points * (planes * t->block + 1) * CPU_BLOCK);
+}
+
 static Need need_of(const Cpu *cpu, const LoomBlock *block, CpuDirection direction)
 {
     const LoomBlockSpec *s = &block->spec;
@@ -99,12 +159,18 @@ static Need need_of(const Cpu *cpu, const LoomBlock *block, CpuDirection directi
     planes_blank(s->c_in[0], 0, in);
     planes_blank(s->c_in[1], s->c_in[0], in + block->n_in[0]);
     planes_blank(s->c_out, 0, out);
-    if (direction == CPU_GRADIENT && way->m) {
-        const gint64 edge = way->m + 2;
-        const CpuWinogradGradient g = {&way->tiles, in, out, n_in, n_out, way->slots, NULL};
+    if (direction == CPU_GRADIENT && way->panels) {
+        const CpuPanels p = panels_make(cpu, way, in, n_in, out, n_out);
 
-        return (Need){way->slots * edge * edge * edge * (n_in * n_out * CPU_BLOCK + 1)
-                          * CPU_BLOCK,
+        return (Need){transformed_floats(&way->tiles, n_in)
+                          + transformed_floats(&way->tiles, n_out),
+                      k->panels_gradient_scratch(&p)};
+    }
+    if (direction == CPU_GRADIENT && way->m) {
+        const CpuWinogradGradient g = {&way->tiles, in, out, n_in, n_out, way->slots, NULL};
+        const gint64 edge = way->m + 2, points = edge * edge * (way->tiles.flat ? 1 : edge);
+
+        return (Need){way->slots * points * (n_in * n_out * CPU_BLOCK + 1) * CPU_BLOCK,
                       k->winograd_gradient_scratch(&g)};
     }
     if (direction == CPU_GRADIENT) {
@@ -113,6 +179,12 @@ static Need need_of(const Cpu *cpu, const LoomBlock *block, CpuDirection directi
         return (Need){way->slots * n_in * sweep_taps(&way->sweep) * CPU_BLOCK * CPU_BLOCK
                           * n_out,
                       k->gradient_scratch(&g)};
+    }
+    if (way->panels) {
+        const CpuPanels p = panels_make(cpu, way, back ? out : in, back ? n_out : n_in,
+                                        back ? in : out, back ? n_in : n_out);
+
+        return (Need){transformed_floats(&way->tiles, p.n_in), k->panels_scratch(&p)};
     }
     if (way->m) {
         const CpuWinograd w = {.tiles = &way->tiles,
@@ -132,9 +204,15 @@ static Need need_of(const Cpu *cpu, const LoomBlock *block, CpuDirection directi
     return (Need){k->direct_floats(&d), k->direct_scratch(&d)};
 }
 
-gint64 convolve_packed_floats(const Cpu *cpu, const LoomBlock *block)
+/* Inference keeps packed weights, but not those that dwarf their model's: packing these again
+ * is a small part of the work, for it is only done where there are many tiles. */
+gint64 convolve_kept_floats(const Cpu *cpu, const LoomBlock *block)
 {
-    return need_of(cpu, block, CPU_FORWARD).packed;
+    const gint64 packed = need_of(cpu, block, CPU_FORWARD).packed;
+
+    return block->spec.training || block->way[CPU_FORWARD].panels || packed > KEPT_FLOATS
+               ? 0
+               : packed;
 }
 
 gint64 convolve_floats(const Cpu *cpu, const LoomBlock *block)
@@ -144,15 +222,32 @@ gint64 convolve_floats(const Cpu *cpu, const LoomBlock *block)
 
     for (CpuDirection d = CPU_FORWARD; d < CPU_WAYS; d++) {
         const Need need = need_of(cpu, block, d);
-        const gint64 packed = d == CPU_FORWARD && !block->spec.training ? 0 : need.packed;
+        const gboolean kept = d == CPU_FORWARD && convolve_kept_floats(cpu, block) > 0;
 
         if (d == CPU_FORWARD || block->spec.training)
-            most = MAX(most, even(packed) + workers * even(need.scratch));
+            most = MAX(most, (kept ? 0 : even(need.packed)) + workers * even(need.scratch));
     }
     return most;
 }
 
 /* ---- forward, data gradient ----------------------------------------------------------- */
+
+static void convolve_panels(Cpu *cpu, const CpuWay *way, Job *job, const CpuPlane *in,
+                            gint64 n_in, const CpuPlane *out, gint64 n_out, const float *bias)
+{
+    CpuPanels panels = panels_make(cpu, way, in, n_in, out, n_out);
+
+    panels.weights = job->weights;
+    panels.flipped = job->flipped;
+    panels.bias = bias;
+    panels.v = cpu->workspace;
+    job->kernels = cpu->kernels;
+    job->panels = &panels;
+    job->scratch = cpu->workspace + transformed_floats(&way->tiles, n_in);
+    job->scratch_step = even(cpu->kernels->panels_scratch(&panels));
+    loom_pool_run(cpu->pool, n_in * way->tiles.n, panels_input, job);
+    loom_pool_run(cpu->pool, panels_count(cpu, n_out) * panels.parts, panels_part, job);
+}
 
 /* From planes to planes; @packed NULL: in the workspace, made anew. */
 static void convolve(Cpu *cpu, const CpuWay *way, Job *job, const CpuPlane *in, gint64 n_in,
@@ -162,6 +257,10 @@ static void convolve(Cpu *cpu, const CpuWay *way, Job *job, const CpuPlane *in, 
     const CpuKernels *k = cpu->kernels;
     CpuDirect direct = {&way->sweep, in, out, n_in, n_out, NULL, bias};
     CpuWinograd winograd = {&way->tiles, in, out, n_in, n_out, NULL, bias};
+    if (way->panels) {
+        convolve_panels(cpu, way, job, in, n_in, out, n_out, bias);
+        return;
+    }
     const gint64 floats =
         even(way->m ? k->winograd_floats(&winograd) : k->direct_floats(&direct));
 
@@ -206,7 +305,7 @@ void convolve_forward(Cpu *cpu, LoomBlock *block, const LoomMap *const x[2],
                       const LoomBlockWeights *w, LoomMap *y)
 {
     const CpuWeights weights = weights_of(block, w->kernel, FALSE);
-    const gboolean kept = !block->spec.training;
+    const gboolean kept = convolve_kept_floats(cpu, block) > 0;
     Job job = {.weights = &weights};
 
     y->pending = FALSE;
@@ -243,6 +342,24 @@ void convolve_back(Cpu *cpu, LoomBlock *block, const LoomBlockWeights *w, const 
 
 /* ---- weight gradient ------------------------------------------------------------------ */
 
+static void gradient_panels(Cpu *cpu, LoomBlock *block, const CpuWeights *weights, float *dw)
+{
+    const CpuWay *way = &block->way[CPU_GRADIENT];
+    const gint64 n_in = block->n_in[0] + block->n_in[1];
+    CpuPanels panels = panels_make(cpu, way, block->in, n_in, block->out, block->n_out);
+    Job job = {.kernels = cpu->kernels, .panels = &panels, .dw = dw};
+
+    panels.weights = weights;
+    panels.v = cpu->workspace;
+    panels.w = panels.v + transformed_floats(&way->tiles, n_in);
+    job.scratch = panels.w + transformed_floats(&way->tiles, block->n_out);
+    job.scratch_step = even(cpu->kernels->panels_gradient_scratch(&panels));
+    loom_pool_run(cpu->pool, n_in * way->tiles.n, panels_input, &job);
+    loom_pool_run(cpu->pool, block->n_out * way->tiles.n, panels_output, &job);
+    loom_pool_run(cpu->pool, cpu->kernels->panels_gradient_items(&panels), panels_gradient,
+                  &job);
+}
+
 void convolve_gradient(Cpu *cpu, LoomBlock *block, const LoomMap *const x[2], const LoomMap *dz,
                        const LoomBlockWeights *w, LoomArray *dw)
 {
@@ -264,6 +381,10 @@ void convolve_gradient(Cpu *cpu, LoomBlock *block, const LoomMap *const x[2], co
 
     inputs_of(block, x);
     map_to_planes(dz, 0, FALSE, block->out);
+    if (way->panels) {
+        gradient_panels(cpu, block, &weights, dw->data);
+        return;
+    }
     loom_pool_run(cpu->pool, way->m ? way->slots : way->slots * n_in, gradient_part, &job);
     loom_pool_run(cpu->pool, n_in, gradient_sum, &job);
 }

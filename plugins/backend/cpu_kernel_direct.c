@@ -158,7 +158,8 @@ static void box_class(const CpuDirect *direct, const Box *box, int64_t c, const 
             for (int64_t r = 0; r < length; r += rows) {
                 const int64_t now = at_most(rows, length - r);
 
-                product(now, vectors, &segments, slab + d * plane + r * CPU_BLOCK, b, tile);
+                product(now, vectors, &segments, slab + d * plane + r * CPU_BLOCK, b, tile,
+                        false);
                 box_store(direct, class, box, d, r, now, 2 * panel, vectors, tile);
             }
     }

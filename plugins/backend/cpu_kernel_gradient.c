@@ -127,7 +127,8 @@ static void box_gradient(const CpuDirectGradient *g, const CpuPlane *plane, int6
                                    slab_step,
                                    length * vectors * LANES,
                                    at_most(s->box[0], s->grid[0] - origin[0]),
-                                   length};
+                                   length,
+                                   false};
 
                 outer(plane->lanes, vectors, &runs,
                       dw + (tap->index * CPU_BLOCK * g->n_out + panel * PANEL) * CPU_BLOCK);

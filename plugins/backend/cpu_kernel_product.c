@@ -8,12 +8,15 @@
 /* ---- rows times panel ----------------------------------------------------------------- */
 
 INLINE void product_of(const int64_t rows, const int64_t vectors, const Segments *s,
-                       const float *a, const float *b, float *to)
+                       const float *a, const float *b, float *to, const bool add)
 {
     Vec sum[ROWS][2];
 
     for (int64_t r = 0; r < rows; r++)
         sum[r][0] = sum[r][1] = all(0.0f);
+    for (int64_t r = 0; add && r < rows; r++)
+        for (int64_t v = 0; v < vectors; v++)
+            sum[r][v] = load(to + (r * vectors + v) * LANES);
     for (int64_t i = 0; i < s->n; i++) {
         const float *from = a + s->offset[i];
 
@@ -35,14 +38,18 @@ INLINE void product_of(const int64_t rows, const int64_t vectors, const Segments
 
 #define PRODUCT(r)                                                                             \
     case r:                                                                                    \
-        if (vectors == 2)                                                                      \
-            product_of(r, 2, segments, a, b, to);                                              \
+        if (vectors == 2 && !add)                                                              \
+            product_of(r, 2, segments, a, b, to, false);                                       \
+        else if (!add)                                                                         \
+            product_of(r, 1, segments, a, b, to, false);                                       \
+        else if (vectors == 2)                                                                 \
+            product_of(r, 2, segments, a, b, to, true);                                        \
         else                                                                                   \
-            product_of(r, 1, segments, a, b, to);                                              \
+            product_of(r, 1, segments, a, b, to, true);                                        \
         break
 
 void product(int64_t rows, int64_t vectors, const Segments *segments, const float *a,
-             const float *b, float *to)
+             const float *b, float *to, bool add)
 {
     switch (rows) {
         PRODUCT(1);
@@ -69,13 +76,13 @@ void product(int64_t rows, int64_t vectors, const Segments *segments, const floa
 /* ---- sums of outer products ----------------------------------------------------------- */
 
 INLINE void outer_of(const int64_t depth, const int64_t vectors, const Runs *runs,
-                     int64_t first, float *to)
+                     int64_t first, float *to, const bool begin)
 {
     Vec sum[OUTER][2];
 
     for (int64_t c = 0; c < depth; c++)
         for (int64_t v = 0; v < vectors; v++)
-            sum[c][v] = load(to + (c * vectors + v) * LANES);
+            sum[c][v] = begin ? all(0.0f) : load(to + (c * vectors + v) * LANES);
     for (int64_t i = 0; i < runs->n; i++) {
         const float *a = runs->a + i * runs->a_step + first, *b = runs->b + i * runs->b_step;
 
@@ -95,20 +102,25 @@ INLINE void outer_of(const int64_t depth, const int64_t vectors, const Runs *run
             store(to + (c * vectors + v) * LANES, sum[c][v]);
 }
 
-INLINE void outer_rows(int64_t depth, const int64_t vectors, const Runs *runs, float *to)
+INLINE void outer_rows(int64_t depth, const int64_t vectors, const Runs *runs, float *to,
+                       const bool begin)
 {
     int64_t c = 0;
 
     for (; c + OUTER <= depth; c += OUTER)
-        outer_of(OUTER, vectors, runs, c, to + c * vectors * LANES);
+        outer_of(OUTER, vectors, runs, c, to + c * vectors * LANES, begin);
     for (; c < depth; c++)
-        outer_of(1, vectors, runs, c, to + c * vectors * LANES);
+        outer_of(1, vectors, runs, c, to + c * vectors * LANES, begin);
 }
 
 void outer(int64_t depth, int64_t vectors, const Runs *runs, float *to)
 {
-    if (vectors == 2)
-        outer_rows(depth, 2, runs, to);
+    if (vectors == 2 && !runs->begin)
+        outer_rows(depth, 2, runs, to, false);
+    else if (!runs->begin)
+        outer_rows(depth, 1, runs, to, false);
+    else if (vectors == 2)
+        outer_rows(depth, 2, runs, to, true);
     else
-        outer_rows(depth, 1, runs, to);
+        outer_rows(depth, 1, runs, to, true);
 }

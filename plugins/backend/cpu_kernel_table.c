@@ -21,6 +21,13 @@ ENTRY(int64_t, winograd_gradient_scratch, const CpuWinogradGradient *)
 ENTRY(void, winograd_gradient_part, const CpuWinogradGradient *, int64_t, float *)
 ENTRY(void, winograd_gradient_sum, const CpuWinogradGradient *, const CpuWeights *, float *,
       int64_t)
+ENTRY(void, panels_input, const CpuPanels *, int64_t)
+ENTRY(void, panels_output, const CpuPanels *, int64_t)
+ENTRY(int64_t, panels_scratch, const CpuPanels *)
+ENTRY(void, panels_part, const CpuPanels *, int64_t, float *)
+ENTRY(int64_t, panels_gradient_items, const CpuPanels *)
+ENTRY(int64_t, panels_gradient_scratch, const CpuPanels *)
+ENTRY(void, panels_gradient, const CpuPanels *, int64_t, float *, float *)
 ENTRY(void, sums, const float *, const float *, int64_t, double *, double *)
 ENTRY(void, norm_sums, const CpuNorm *, const float *, const float *, int64_t, double *,
       double *)
@@ -55,6 +62,13 @@ const CpuKernels CPU_NAME(cpu_kernels) = {
     ROW(winograd_gradient_scratch),
     ROW(winograd_gradient_part),
     ROW(winograd_gradient_sum),
+    ROW(panels_input),
+    ROW(panels_output),
+    ROW(panels_scratch),
+    ROW(panels_part),
+    ROW(panels_gradient_items),
+    ROW(panels_gradient_scratch),
+    ROW(panels_gradient),
     ROW(sums),
     ROW(norm_sums),
     ROW(norm_back),

@@ -1,6 +1,7 @@
 /* cpu_kernel_tiles - tiles of voxels to Winograd's points and back, one plane at a time:
  *   V = B^T x B over (m + 2)^3 voxels, norm and leaky ReLU of x applied while reading
  *   y = A^T M A + bias over m^3 voxels,   W = A dz A^T over m^3 voxels
+ * Flat tiles are left as they are along D.
  * Source: Lavin, Gray 2016; Jia et al. 2018 (in three dimensions). */
 #include "cpu_winograd.h"
 
@@ -55,17 +56,18 @@ INLINE const float *row_of(const CpuTiles *t, const CpuPlane *plane, int64_t sam
 
 /* ---- the three transforms ------------------------------------------------------------- */
 
-INLINE void input_of(const int64_t m, const CpuTiles *t, const CpuPlane *plane, int64_t part,
-                     int64_t sample, int64_t tile, float *to, int64_t step)
+INLINE void input_of(const int64_t m, const bool flat, const CpuTiles *t, const CpuPlane *plane,
+                     int64_t part, int64_t sample, int64_t tile, float *to, int64_t step)
 {
-    const int64_t edge = m + 2;
+    const int64_t edge = m + 2, edge_d = flat ? 1 : edge, border = flat ? 0 : 1;
     const Reader reader = reader_of(plane, sample, part);
     Vec a[WINOGRAD_MOST], b[WINOGRAD_MOST], line[6];
     int64_t at[3];
 
     tile_origin(t, tile, at);
-    for (int64_t i = 0; i < edge * edge; i++) {
-        const float *row = row_of(t, plane, sample, at[0] - 1 + i / edge, at[1] - 1 + i % edge);
+    for (int64_t i = 0; i < edge_d * edge; i++) {
+        const float *row =
+            row_of(t, plane, sample, at[0] - border + i / edge, at[1] - 1 + i % edge);
 
         if (row) {
             read_row(t, &reader, edge, row + part, at[2] - 1, line);
@@ -75,24 +77,29 @@ INLINE void input_of(const int64_t m, const CpuTiles *t, const CpuPlane *plane, 
                 a[i * edge + e] = all(0.0f);
         }
     }
-    cube_h(input_line, m, edge, edge, edge, edge, a, b);
+    cube_h(input_line, m, edge_d, edge, edge, edge, a, b);
     for (int64_t e = 0; e < edge * edge; e++) {
+        if (flat) {
+            store(to + e * step, b[e]);
+            continue;
+        }
         input_line(m, b + e, edge * edge, line, 1);
         for (int64_t i = 0; i < edge; i++)
             store(to + (i * edge * edge + e) * step, line[i]);
     }
 }
 
-INLINE void gradient_of(const int64_t m, const CpuTiles *t, const CpuPlane *plane, int64_t part,
-                        int64_t sample, int64_t tile, float *to, int64_t step)
+INLINE void gradient_of(const int64_t m, const bool flat, const CpuTiles *t,
+                        const CpuPlane *plane, int64_t part, int64_t sample, int64_t tile,
+                        float *to, int64_t step)
 {
-    const int64_t edge = m + 2;
+    const int64_t edge = m + 2, m_d = flat ? 1 : m;
     const Reader plain = {.pending = false};
     Vec a[WINOGRAD_MOST], b[WINOGRAD_MOST], line[6];
     int64_t at[3];
 
     tile_origin(t, tile, at);
-    for (int64_t i = 0; i < m * m; i++) {
+    for (int64_t i = 0; i < m_d * m; i++) {
         const float *row = row_of(t, plane, sample, at[0] + i / m, at[1] + i % m);
 
         for (int64_t e = 0; e < m; e++)
@@ -101,29 +108,38 @@ INLINE void gradient_of(const int64_t m, const CpuTiles *t, const CpuPlane *plan
             read_row(t, &plain, m, row + part, at[2], line);
         gradient_line(m, line, 1, a + i * edge, 1);
     }
-    cube_h(gradient_line, m, m, edge, m, edge, a, b);
+    cube_h(gradient_line, m, m_d, edge, m, edge, a, b);
     for (int64_t e = 0; e < edge * edge; e++) {
+        if (flat) {
+            store(to + e * step, b[e]);
+            continue;
+        }
         gradient_line(m, b + e, edge * edge, line, 1);
         for (int64_t i = 0; i < edge; i++)
             store(to + (i * edge * edge + e) * step, line[i]);
     }
 }
 
-INLINE void output_of(const int64_t m, const CpuTiles *t, const CpuPlane *plane, int64_t part,
-                      Vec bias, int64_t sample, int64_t tile, const float *from, int64_t step)
+INLINE void output_of(const int64_t m, const bool flat, const CpuTiles *t,
+                      const CpuPlane *plane, int64_t part, Vec bias, int64_t sample,
+                      int64_t tile, const float *from, int64_t step)
 {
-    const int64_t edge = m + 2;
+    const int64_t edge = m + 2, m_d = flat ? 1 : m;
     Vec a[WINOGRAD_MOST], b[WINOGRAD_MOST], line[6];
     int64_t at[3];
 
     tile_origin(t, tile, at);
     for (int64_t e = 0; e < edge * edge; e++) {
+        if (flat) {
+            a[e] = load(from + e * step);
+            continue;
+        }
         for (int64_t i = 0; i < edge; i++)
             line[i] = load(from + (i * edge * edge + e) * step);
         output_line(m, line, 1, a + e, edge * edge);
     }
-    cube_h(output_line, m, m, edge, edge, m, a, b);
-    for (int64_t i = 0; i < m * m && at[0] + i / m < t->size[0]; i++) {
+    cube_h(output_line, m, m_d, edge, edge, m, a, b);
+    for (int64_t i = 0; i < m_d * m && at[0] + i / m < t->size[0]; i++) {
         const int64_t d = at[0] + i / m, h = at[1] + i % m;
         float *row;
 
@@ -140,25 +156,31 @@ INLINE void output_of(const int64_t m, const CpuTiles *t, const CpuPlane *plane,
     }
 }
 
-/* ---- by m ----------------------------------------------------------------------------- */
+/* ---- by m and flat -------------------------------------------------------------------- */
+
+#define BY_TILES(t, call, ...)                                                                 \
+    do {                                                                                       \
+        if ((t)->m == 4 && !(t)->flat)                                                         \
+            call(4, false, t, __VA_ARGS__);                                                    \
+        else if (!(t)->flat)                                                                   \
+            call(2, false, t, __VA_ARGS__);                                                    \
+        else if ((t)->m == 4)                                                                  \
+            call(4, true, t, __VA_ARGS__);                                                     \
+        else                                                                                   \
+            call(2, true, t, __VA_ARGS__);                                                     \
+    } while (false)
 
 void tile_input(const CpuTiles *t, const CpuPlane *plane, int64_t sample, int64_t tile,
                 float *to, int64_t step)
 {
     for (int64_t part = 0; part < CPU_BLOCK; part += LANES)
-        if (t->m == 4)
-            input_of(4, t, plane, part, sample, tile, to + part, step);
-        else
-            input_of(2, t, plane, part, sample, tile, to + part, step);
+        BY_TILES(t, input_of, plane, part, sample, tile, to + part, step);
 }
 
 void tile_gradient(const CpuTiles *t, const CpuPlane *plane, int64_t part, int64_t sample,
                    int64_t tile, float *to, int64_t step)
 {
-    if (t->m == 4)
-        gradient_of(4, t, plane, part, sample, tile, to, step);
-    else
-        gradient_of(2, t, plane, part, sample, tile, to, step);
+    BY_TILES(t, gradient_of, plane, part, sample, tile, to, step);
 }
 
 void tile_output(const CpuTiles *t, const CpuPlane *plane, int64_t part, const float *bias,
@@ -166,8 +188,5 @@ void tile_output(const CpuTiles *t, const CpuPlane *plane, int64_t part, const f
 {
     const Vec b = bias ? load(bias) : all(0.0f);
 
-    if (t->m == 4)
-        output_of(4, t, plane, part, b, sample, tile, from, step);
-    else
-        output_of(2, t, plane, part, b, sample, tile, from, step);
+    BY_TILES(t, output_of, plane, part, b, sample, tile, from, step);
 }

@@ -49,7 +49,7 @@ static void block_products(const CpuWinograd *w, int64_t tiles, const float *v, 
 
             for (int64_t r = 0; r < tiles; r += rows)
                 product(at_most(rows, tiles - r), vectors, &segments, v + r * CPU_BLOCK, u,
-                        m + panel * PANEL * t->block + r * vectors * LANES);
+                        m + panel * PANEL * t->block + r * vectors * LANES, false);
             u += channels * vectors * LANES;
         }
         v += point_step(t, w->n_in);
@@ -117,7 +117,8 @@ static void block_gradient(const CpuWinogradGradient *g, int64_t item, float *v,
                                    0,
                                    0,
                                    1,
-                                   tiles};
+                                   tiles,
+                                   false};
 
                 outer(g->in[p].lanes, panel_vectors(g->n_out, panel), &runs,
                       du + point * step

@@ -78,9 +78,11 @@ typedef struct {
 
 /* ---- Winograd ------------------------------------------------------------------------- */
 
-/* F(m^3, 3^3): tiles of m^3 voxels, `block` of them at a time in cache. */
+/* F(m^3, 3^3): tiles of m^3 voxels, `block` of them at a time in cache.  Flat: F(m^2, 3^2) for
+ * kernels 1x3x3, tiles of 1 x m x m. */
 typedef struct {
     int64_t n, size[3], m, tiles[3];
+    bool flat;
     int64_t block, blocks; /* tiles of a block; blocks of a sample */
 } CpuTiles;
 
@@ -99,6 +101,21 @@ typedef struct {
     int64_t n_in, n_out, slots;
     float *parts;
 } CpuWinogradGradient;
+
+/* The same by panels, for few tiles and many channels, whose transformed weights are far more
+ * than all else: first all tiles of all samples are transformed, then one panel of output
+ * channels at a time is made, from the weights of `depth` input planes at a time, which stay in
+ * cache.  tiles->block: all tiles of all samples. */
+typedef struct {
+    const CpuTiles *tiles;
+    const CpuPlane *in, *out;
+    int64_t n_in, n_out;
+    int64_t depth, parts; /* parts: of the tiles of a panel */
+    const CpuWeights *weights;
+    bool flipped;
+    const float *bias;
+    float *v, *w; /* transformed input; weight gradient: transformed dz */
+} CpuPanels;
 
 /* ---- normalisation -------------------------------------------------------------------- */
 
@@ -140,6 +157,15 @@ typedef struct {
                                    float *scratch);
     void (*winograd_gradient_sum)(const CpuWinogradGradient *gradient, const CpuWeights *w,
                                   float *dw, int64_t item);
+
+    /* by panels: what is transformed first, an item a plane and sample; then the panels */
+    void (*panels_input)(const CpuPanels *panels, int64_t item);
+    void (*panels_output)(const CpuPanels *panels, int64_t item);
+    int64_t (*panels_scratch)(const CpuPanels *panels);
+    void (*panels_part)(const CpuPanels *panels, int64_t item, float *scratch);
+    int64_t (*panels_gradient_items)(const CpuPanels *panels);
+    int64_t (*panels_gradient_scratch)(const CpuPanels *panels);
+    void (*panels_gradient)(const CpuPanels *panels, int64_t item, float *dw, float *scratch);
 
     /* Sums over voxels, 16 numbers each: of v - pivot and its square. */
     void (*sums)(const float *v, const float *pivot, int64_t voxels, double *sum,

@@ -35,7 +35,8 @@ static gboolean trial_make(Cpu *cpu, Trial *t)
 {
     const LoomBlockSpec *s = &t->spec;
     const gint64 out[5] = {s->n, s->c_out, s->out[0], s->out[1], s->out[2]};
-    const gint64 count = (s->c_in[0] + s->c_in[1]) * s->c_out * CPU_TAPS;
+    const gint64 taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+    const gint64 count = (s->c_in[0] + s->c_in[1]) * s->c_out * taps;
 
     for (guint i = 0; i < 2 && s->c_in[i]; i++) {
         const gint64 in[5] = {s->n, s->c_in[i], s->in[0], s->in[1], s->in[2]};

@@ -4,14 +4,17 @@
 #define SLAB_FLOATS (96 * 1024)   /* of a box: well inside a core's second cache */
 #define BLOCK_FLOATS (160 * 1024) /* of a block of tiles */
 #define PARTS_FLOATS (8 * 1024 * 1024)
-#define SMALL 1e6 /* nanoseconds: not worth anything but direct */
+#define WEIGHTS_FLOATS (2 * 1024 * 1024) /* transformed weights that leave the cache */
+#define SUMS_FLOATS (192 * 1024)         /* of all tiles and a panel that do not */
+#define CHUNK_FLOATS (256 * 1024)        /* of weights that are transformed at a time */
+#define SMALL 1e6                        /* nanoseconds: not worth anything but direct */
 
-static gboolean winograd_fits(const LoomBlockSpec *s)
+gboolean plan_winograd(const LoomBlockSpec *s)
 {
     for (guint a = 0; a < 3; a++)
-        if (s->kernel[a] != 3 || s->stride[a] != 1)
+        if ((s->kernel[a] != 3 && a > 0) || s->stride[a] != 1)
             return FALSE;
-    return !s->transposed;
+    return !s->transposed; /* along D: 1 or 3 */
 }
 
 static gint64 planes_in(const LoomBlock *block)
@@ -21,20 +24,35 @@ static gint64 planes_in(const LoomBlock *block)
 
 /* ---- sizes ---------------------------------------------------------------------------- */
 
-static void tiles_set(const Cpu *cpu, const LoomBlock *block, CpuWay *way, gint64 least)
+/* Points of a tile. */
+static gint64 points_of(const LoomBlockSpec *spec, gint64 m)
 {
-    const LoomBlockSpec *s = &block->spec;
-    CpuTiles *tiles = &way->tiles;
-    const gint64 edge = way->m + 2, points = edge * edge * edge;
-    gint64 all = 1, most;
+    return (m + 2) * (m + 2) * (spec->kernel[0] == 1 ? 1 : m + 2);
+}
 
-    *tiles = (CpuTiles){.n = s->n, .m = way->m};
+static gint64 tiles_all(const CpuTiles *tiles)
+{
+    return tiles->tiles[0] * tiles->tiles[1] * tiles->tiles[2];
+}
+
+/* Tiles, without their blocks. */
+static void tiles_cut(const LoomBlockSpec *s, gint64 m, CpuTiles *tiles)
+{
+    *tiles = (CpuTiles){.n = s->n, .m = m, .flat = s->kernel[0] == 1};
     for (guint a = 0; a < 3; a++) {
+        const gint64 edge = a == 0 && tiles->flat ? 1 : m;
+
         tiles->size[a] = s->out[a];
-        tiles->tiles[a] = (s->out[a] + way->m - 1) / way->m;
-        all *= tiles->tiles[a];
+        tiles->tiles[a] = (s->out[a] + edge - 1) / edge;
     }
-    most = BLOCK_FLOATS / (points * (planes_in(block) + block->n_out) * CPU_BLOCK);
+}
+
+/* Blocks of tiles, of @least where their number allows it. */
+static void tiles_block(const Cpu *cpu, const LoomBlock *block, CpuTiles *tiles, gint64 least)
+{
+    const gint64 points = points_of(&block->spec, tiles->m), all = tiles_all(tiles);
+    gint64 most = BLOCK_FLOATS / (points * (planes_in(block) + block->n_out) * CPU_BLOCK);
+
     most = MAX(MAX(most, least) / cpu->kernels->rows, 1) * cpu->kernels->rows;
     tiles->blocks = (all + most - 1) / most;
     tiles->block = (all + tiles->blocks - 1) / tiles->blocks;
@@ -44,17 +62,37 @@ static void tiles_set(const Cpu *cpu, const LoomBlock *block, CpuWay *way, gint6
     tiles->blocks = (all + tiles->block - 1) / tiles->block;
 }
 
+/* By panels: one block of all tiles of all samples. */
+static void panels_set(const Cpu *cpu, const LoomBlock *block, CpuWay *way, gint64 from)
+{
+    const gint64 points = points_of(&block->spec, way->m);
+    const gint64 plane = points * CPU_BLOCK * cpu->kernels->panel; /* weights of one */
+
+    way->panels = TRUE;
+    way->tiles.block = way->tiles.n * tiles_all(&way->tiles);
+    way->tiles.blocks = 1;
+    /* sums that leave the cache are worth more weights at a time */
+    way->depth = MAX(CHUNK_FLOATS, points * way->tiles.block * cpu->kernels->panel / 2) / plane;
+    way->depth = CLAMP(way->depth, 1, from);
+}
+
 static void forward_set(const Cpu *cpu, LoomBlock *block, CpuWay *way, gboolean back)
 {
     const gint64 from = back ? block->n_out : planes_in(block);
+    const gint64 to = back ? planes_in(block) : block->n_out;
 
     if (way->m) {
-        const gint64 edge = way->m + 2;
-        const gint64 weights = edge * edge * edge * from * CPU_BLOCK * CPU_BLOCK
-                               * (back ? planes_in(block) : block->n_out);
+        const gint64 weights =
+            points_of(&block->spec, way->m) * from * to * CPU_BLOCK * CPU_BLOCK;
 
-        /* weights that leave the cache are worth more tiles at a time */
-        tiles_set(cpu, block, way, weights > 2 << 20 ? 84 : 14);
+        tiles_cut(&block->spec, way->m, &way->tiles);
+        const gint64 sums = points_of(&block->spec, way->m) * way->tiles.n
+                            * tiles_all(&way->tiles) * cpu->kernels->panel;
+
+        if (weights > WEIGHTS_FLOATS && sums <= SUMS_FLOATS)
+            panels_set(cpu, block, way, from);
+        else /* weights that leave the cache are worth more tiles at a time */
+            tiles_block(cpu, block, &way->tiles, weights > WEIGHTS_FLOATS ? 28 : 14);
         return;
     }
     if (back)
@@ -66,13 +104,19 @@ static void forward_set(const Cpu *cpu, LoomBlock *block, CpuWay *way, gboolean 
 
 static void gradient_set(const Cpu *cpu, LoomBlock *block, CpuWay *way)
 {
-    const gint64 n_in = planes_in(block);
+    const gint64 n_in = planes_in(block), n_out = block->n_out;
 
     if (way->m) {
-        const gint64 edge = way->m + 2;
-        const gint64 floats = edge * edge * edge * n_in * block->n_out * CPU_BLOCK * CPU_BLOCK;
+        const gint64 floats =
+            points_of(&block->spec, way->m) * n_in * n_out * CPU_BLOCK * CPU_BLOCK;
 
-        tiles_set(cpu, block, way, 28);
+        tiles_cut(&block->spec, way->m, &way->tiles);
+        if (way->tiles.n * tiles_all(&way->tiles) * (n_in + n_out)
+            <= 2 * n_in * n_out * CPU_BLOCK) {
+            panels_set(cpu, block, way, n_in);
+            return;
+        }
+        tiles_block(cpu, block, &way->tiles, 28);
         way->slots = CLAMP(PARTS_FLOATS / floats, 2, 8);
         way->slots = MIN(way->slots, way->tiles.n * way->tiles.blocks);
         return;
@@ -101,19 +145,22 @@ static double direct_cost(const LoomBlock *block)
     const double pairs = (double)((s->c_in[0] + s->c_in[1]) * s->c_out);
     const double border = (double)(s->out[2] + 2) / (double)s->out[2];
 
-    return 27.0 * pairs * ((double)(s->n * block->voxels) * border / 110.0 + 3.0);
+    return (double)(s->kernel[0] * s->kernel[1] * s->kernel[2]) * pairs
+           * ((double)(s->n * block->voxels) * border / 110.0 + 3.0);
 }
 
 static double winograd_cost(const LoomBlock *block, const CpuWay *way, gboolean gradient)
 {
     const CpuTiles *t = &way->tiles;
-    const double edge = (double)(way->m + 2), points = edge * edge * edge;
-    const double tiles = (double)(t->n * t->tiles[0] * t->tiles[1] * t->tiles[2]);
+    const double points = (double)points_of(&block->spec, way->m);
+    const double tiles = (double)(t->n * tiles_all(t));
     const double planes = (double)(planes_in(block) + block->n_out);
     const double pairs =
         (double)(planes_in(block) * block->n_out) * (double)(CPU_BLOCK * CPU_BLOCK);
     const double vector = way->m == 4 ? 3.6 : 2.1;
-    const double weight = gradient ? 1.5 + 0.17 * (double)(t->n * t->blocks) : 1.0;
+    const double weight = way->panels ? 0.15
+                          : gradient  ? 1.5 + 0.17 * (double)(t->n * t->blocks)
+                                      : 1.0;
 
     return points
            * (tiles * pairs / (gradient ? 77.0 : 100.0) + tiles * planes * vector
@@ -146,7 +193,7 @@ static gint64 fixed_choice(const Cpu *cpu, LoomBlock *block, CpuDirection direct
 /* m of each direction. */
 static void choose(Cpu *cpu, LoomBlock *block, gint64 m[CPU_WAYS])
 {
-    const gboolean fits = winograd_fits(&block->spec);
+    const gboolean fits = plan_winograd(&block->spec);
     const gint64 forced = cpu->plan == CPU_PLAN_F2 ? 2 : cpu->plan == CPU_PLAN_F4 ? 4 : 0;
 
     for (CpuDirection d = CPU_FORWARD; d < CPU_WAYS; d++)

@@ -8,15 +8,16 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define RECORD_VERSION 1       /* of the kernels: counts up when their speeds change */
+#define RECORD_VERSION 2       /* of the kernels: counts up when their speeds change */
 #define RECORD_BYTES (1 << 20) /* ten thousand shapes: what is larger begins anew */
 
 static char *shape_key(const LoomBlockSpec *s)
 {
-    return g_strdup_printf(
-        "%" G_GINT64_FORMAT "x %" G_GINT64_FORMAT "+%" G_GINT64_FORMAT "->%" G_GINT64_FORMAT
-        " %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT,
-        s->n, s->c_in[0], s->c_in[1], s->c_out, s->in[0], s->in[1], s->in[2]);
+    return g_strdup_printf("%" G_GINT64_FORMAT "x %" G_GINT64_FORMAT "+%" G_GINT64_FORMAT
+                           "->%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
+                           "x%" G_GINT64_FORMAT "%s",
+                           s->n, s->c_in[0], s->c_in[1], s->c_out, s->in[0], s->in[1], s->in[2],
+                           s->kernel[0] == 1 ? " flat" : "");
 }
 
 /* The value of the first line "@field : value"; NULL: there is none.  (transfer full) */

@@ -109,7 +109,7 @@ INLINE int64_t channels_of(const CpuPlane *planes, int64_t n)
 
 /* cpu_kernel_product.c */
 
-/* @to (rows, 16 lanes times vectors): to[r] = sum over segments and their depth of
+/* @to (rows, 16 lanes times vectors): to[r] [+]= sum over segments and their depth of
  *   a[offset + 16 r + c] b[c], b (sum of depths, vectors) */
 typedef struct {
     const int32_t *offset, *depth;
@@ -117,13 +117,14 @@ typedef struct {
 } Segments;
 #define product CPU_NAME(cpu_product)
 void product(int64_t rows, int64_t vectors, const Segments *segments, const float *a,
-             const float *b, float *to);
+             const float *b, float *to, bool add);
 
-/* to[c] += sum over runs and t < length of a[16 t + c] b[t], @depth rows of @vectors, all
+/* to[c] [+]= sum over runs and t < length of a[16 t + c] b[t], @depth rows of @vectors, all
  * without gaps. */
 typedef struct {
     const float *a, *b;
     int64_t a_step, b_step, n, length;
+    bool begin; /* with nothing: what is there does not count */
 } Runs;
 #define outer CPU_NAME(cpu_outer)
 void outer(int64_t depth, int64_t vectors, const Runs *runs, float *to);

@@ -150,7 +150,7 @@ INLINE void cube_d(WinogradLine line, const int64_t m, const int64_t hw, const V
  * point, so that points do not share the same few sets of the cache. */
 INLINE int64_t block_points(const CpuTiles *t)
 {
-    return (t->m + 2) * (t->m + 2) * (t->m + 2);
+    return (t->m + 2) * (t->m + 2) * (t->flat ? 1 : t->m + 2);
 }
 
 INLINE int64_t point_step(const CpuTiles *t, int64_t planes)
@@ -169,13 +169,25 @@ INLINE void tile_origin(const CpuTiles *t, int64_t tile, int64_t at[3])
 {
     at[2] = tile % t->tiles[2] * t->m;
     at[1] = tile / t->tiles[2] % t->tiles[1] * t->m;
-    at[0] = tile / t->tiles[2] / t->tiles[1] * t->m;
+    at[0] = tile / t->tiles[2] / t->tiles[1] * (t->flat ? 1 : t->m);
 }
 
 INLINE int64_t block_tiles(const CpuTiles *t, int64_t first)
 {
     return at_most(t->block, t->tiles[0] * t->tiles[1] * t->tiles[2] - first);
 }
+
+/* cpu_kernel_weights.c: the points, @step apart, of the weights between input channel @c and
+ * the output channels of vector @v; and from gradients of those points, the sum over @slots of
+ * them,
+ * @slot_step apart, to @dw. */
+#define weights_to_points CPU_NAME(cpu_weights_to_points)
+void weights_to_points(const CpuTiles *t, const CpuPlane *out, const CpuWeights *w,
+                       bool flipped, int64_t c, int64_t v, float *to, int64_t step);
+#define weights_from_points CPU_NAME(cpu_weights_from_points)
+void weights_from_points(const CpuTiles *t, const CpuPlane *out, const CpuWeights *w, int64_t c,
+                         int64_t v, const float *from, int64_t step, int64_t slots,
+                         int64_t slot_step, float *dw);
 
 /* cpu_kernel_tiles.c: tile number @tile, the @index-th of its block, of one plane. */
 #define tile_input CPU_NAME(cpu_tile_input)
