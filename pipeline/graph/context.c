@@ -76,6 +76,11 @@ gboolean loom_host_resumed_taken(LoomHost *host, gint64 taken, GError **error)
 
 /* ---- other processes ---------------------------------------------------------------- */
 
+guint loom_host_ranks(const LoomHost *host)
+{
+    return host->run->place ? host->run->place->size : 1;
+}
+
 const LoomInstance *loom_host_collective(const LoomHost *host)
 {
     return host->run->ranks ? host->run->ranks->options.collective : NULL;

@@ -12,7 +12,8 @@ static const LoomParam cpu_params[] = {
     LOOM_INT(Cpu, threads, "0", 0, 1024, "threads", "of the run; 0: one a processor"),
     LOOM_ENUM(
         Cpu, plan, "measure", plans,
-        "convolutions: the fastest here, or the same everywhere: by shape, or one of three"),
+        "convolutions: the fastest here (of several ranks: fixed), or the same everywhere: by "
+        "shape, or one of three"),
     {0},
 };
 
@@ -23,6 +24,7 @@ static gboolean cpu_open(gpointer self, LoomHost *host, GError **error)
     if (!(cpu->kernels = isa_choose(error)))
         return FALSE;
     cpu->pool = loom_host_pool(host);
+    cpu->several = loom_host_ranks(host) > 1;
     pthread_mutex_init(&cpu->lock, NULL);
     cpu->opened = TRUE;
     record_open(cpu, host);

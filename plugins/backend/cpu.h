@@ -45,6 +45,7 @@ typedef struct {
     LoomPool *pool;
     const CpuKernels *kernels;
     gboolean opened;
+    gboolean several;     /* ranks: each has to choose the same */
     pthread_mutex_t lock; /* guards all below: two lanes may compute at once */
     float *workspace;
     gint64 workspace_floats;

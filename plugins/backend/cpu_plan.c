@@ -200,7 +200,7 @@ static void choose(Cpu *cpu, LoomBlock *block, gint64 m[CPU_WAYS])
         m[d] = fits ? forced : 0;
     if (!fits || direct_cost(block) < SMALL)
         return;
-    if (cpu->plan == CPU_PLAN_MEASURE && record_find(cpu, &block->spec, m))
+    if (cpu->plan == CPU_PLAN_MEASURE && !cpu->several && record_find(cpu, &block->spec, m))
         return;
     if (cpu->plan == CPU_PLAN_MEASURE || cpu->plan == CPU_PLAN_FIXED)
         for (CpuDirection d = CPU_FORWARD; d < CPU_WAYS; d++)

@@ -3,6 +3,7 @@
 #include "loom_test.h"
 
 #include "../../plugins/backend/cpu.h"
+#include "graph/place.h"
 #include "graph/state.h"
 
 #include <glib/gstdio.h>
@@ -173,6 +174,33 @@ static void test_not_measured(void)
         block_free(&d->cpu, block_new(&d->cpu, &specs[i], NULL));
         g_assert_false(g_file_test(cache, G_FILE_TEST_EXISTS));
     }
+}
+
+/* One of several ranks has the plan that every other makes by itself, whatever the cache says:
+ * that of `plan: fixed`. */
+static void test_ranks(void)
+{
+    g_autofree char *key = machine();
+    g_autofree char *line = g_strdup_printf("%s1x 16+0->16 28x28x28\t0 0 0\n", key);
+    const LoomBlockSpec spec = cube(16, 28);
+    LoomPlace place = {.size = 2};
+    gint64 m[2][CPU_WAYS];
+
+    file_write(cache, line);
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(Device) d = device_new(NULL, FALSE, 1);
+
+        loom_module.plugins[0]->close(&d->cpu);
+        d->cpu = (Cpu){.plan = i ? CPU_PLAN_FIXED : CPU_PLAN_MEASURE};
+        d->run.place = i ? NULL : &place;
+        g_assert_true(loom_module.plugins[0]->open(&d->cpu, &d->host, NULL));
+        LoomBlock *block = block_new(&d->cpu, &spec, NULL);
+        for (guint w = 0; w < CPU_WAYS; w++)
+            m[i][w] = block->way[w].m;
+        block_free(&d->cpu, block);
+    }
+    g_assert_cmpint(memcmp(m[0], m[1], sizeof m[0]), ==, 0);
+    g_assert_cmpint(m[0][0], !=, 0); /* not what the cache says */
 }
 
 static void test_obeyed(void)
@@ -442,6 +470,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/plan/measured", test_measured);
     g_test_add_func("/cpu/plan/not-measured", test_not_measured);
+    g_test_add_func("/cpu/plan/ranks", test_ranks);
     g_test_add_func("/cpu/plan/obeyed", test_obeyed);
     g_test_add_func("/cpu/plan/blocks", test_blocks);
     g_test_add_func("/cpu/plan/damaged", test_damaged);

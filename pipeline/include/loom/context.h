@@ -62,6 +62,8 @@ LOOM_EXPORT const char *loom_host_recipe(const LoomHost *host, const LoomInstanc
 
 /* ---- other processes ---------------------------------------------------------------- */
 
+/* Ranks that the run was begun with; 1: it is alone. */
+LOOM_EXPORT guint loom_host_ranks(const LoomHost *host);
 /* What ranks sum and gather with; NULL where the run has one rank. */
 LOOM_EXPORT const LoomInstance *loom_host_collective(const LoomHost *host);
 /* Ranks that take part in this step, and which of them this process is; 1 and 0 without others.
