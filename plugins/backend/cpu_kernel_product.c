@@ -109,6 +109,10 @@ INLINE void outer_rows(int64_t depth, const int64_t vectors, const Runs *runs, f
 
     for (; c + OUTER <= depth; c += OUTER)
         outer_of(OUTER, vectors, runs, c, to + c * vectors * LANES, begin);
+#if CPU_BLOCK % OUTER
+    for (; c + CPU_BLOCK % OUTER <= depth; c += CPU_BLOCK % OUTER)
+        outer_of(CPU_BLOCK % OUTER, vectors, runs, c, to + c * vectors * LANES, begin);
+#endif
     for (; c < depth; c++)
         outer_of(1, vectors, runs, c, to + c * vectors * LANES, begin);
 }

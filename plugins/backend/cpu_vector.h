@@ -16,7 +16,7 @@
 #define CPU_ISA avx2
 #define LANES 8
 #define ROWS 6
-#define OUTER 4
+#define OUTER 6
 #else
 #define CPU_ISA portable
 #define LANES 4
