@@ -85,8 +85,9 @@ static gboolean overlay_start(gpointer self, G_GNUC_UNUSED LoomContext *ctx,
 
 /* Fills in the counts and the mean Dice of the classes that are there. */
 static void shown_measure(OverlayShown *shown, const LoomTensor *truth,
-                          const LoomTensor *prediction, GString *score)
+                          const LoomTensor *prediction)
 {
+    g_autoptr(GString) score = g_string_new("Dice");
     const guint8 *t = loom_tensor_u8(truth), *p = loom_tensor_u8(prediction);
     gint64 predicted[256] = {0}, both[256] = {0};
     double sum = 0;
@@ -97,7 +98,6 @@ static void shown_measure(OverlayShown *shown, const LoomTensor *truth,
         predicted[p[v]]++;
         both[t[v]] += t[v] == p[v];
     }
-    g_string_assign(score, "Dice");
     for (guint k = 1; k < 256; k++)
         if (shown->counts[k] + predicted[k]) {
             const double dice =
@@ -111,32 +111,22 @@ static void shown_measure(OverlayShown *shown, const LoomTensor *truth,
     shown->dice = n ? sum / n : 1;
     if (!n)
         g_string_assign(score, "no class in truth or prediction");
+    shown->score = g_strdup(score->str);
 }
 
-static gboolean shown_draw(const Overlay *overlay, OverlayShown *shown,
-                           const LoomPacket *packet, const char *score, GError **error)
+/* What a picture will need of the case, which does not stay. */
+static void shown_cut(const Overlay *overlay, OverlayShown *shown, const LoomPacket *packet)
 {
-    const LoomDataset *dataset = overlay->dataset;
+    const guint8 *truth = loom_tensor_u8(loom_packet_get(packet, "label"));
+    const guint8 *prediction = loom_tensor_u8(loom_packet_get(packet, "prediction"));
     OverlayPlane plane;
-    const OverlayCase it = {
-        .id = shown->id,
-        .score = score,
-        .image = loom_tensor_f32(loom_packet_get(packet, "image")),
-        .truth = loom_tensor_u8(loom_packet_get(packet, "label")),
-        .prediction = loom_tensor_u8(loom_packet_get(packet, "prediction")),
-        .plane = &plane,
-        .classes = overlay->classes,
-        .names = dataset && dataset->label_names && overlay->classes <= dataset->n_labels
-                     ? (const char *const *)dataset->label_names
-                     : NULL,
-    };
 
     overlay_plane_find(&plane, loom_packet_geometry(packet));
-    overlay_plane_choose(&plane, it.truth, it.prediction, overlay->most == MOST_ERRORS);
+    overlay_plane_choose(&plane, truth, prediction, overlay->most == MOST_ERRORS);
     shown->plane = g_strdup(plane.name);
     shown->slice = plane.index + 1;
-    shown->png = overlay_draw(&it, error);
-    return shown->png != NULL;
+    shown->cut = overlay_slice_cut(&plane, loom_tensor_f32(loom_packet_get(packet, "image")),
+                                   truth, prediction);
 }
 
 static gboolean grid_check(const LoomPacket *packet, GError **error)
@@ -160,7 +150,6 @@ static gboolean overlay_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
                             GError **error)
 {
     Overlay *overlay = self;
-    g_autoptr(GString) score = g_string_new(NULL);
 
     if (!overlay->folder)
         return TRUE;
@@ -170,10 +159,10 @@ static gboolean overlay_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
     shown->number = loom_packet_index(packet);
     shown->id = g_strdup(loom_packet_id(packet) ? loom_packet_id(packet) : "");
     shown_measure(shown, loom_packet_get(packet, "label"),
-                  loom_packet_get(packet, "prediction"), score);
-    if (!overlay_cases_add(&overlay->shown, shown))
-        return TRUE;
-    return shown_draw(overlay, shown, packet, score->str, error);
+                  loom_packet_get(packet, "prediction"));
+    if (overlay_cases_add(&overlay->shown, shown))
+        shown_cut(overlay, shown, packet);
+    return TRUE;
 }
 
 /* ---- all cases together ------------------------------------------------------------- */
@@ -190,6 +179,26 @@ static char **class_names(const Overlay *overlay)
     return names;
 }
 
+/* Only now: of the cases that were among the worst or best for a while most are not any more.
+ */
+static gboolean pictures_draw(Overlay *overlay, char **names, GError **error)
+{
+    for (guint i = 0; i < overlay->shown.drawn->len; i++) {
+        OverlayShown *shown = overlay->shown.drawn->pdata[i];
+        const OverlayCase it = {.id = shown->id,
+                                .score = shown->score,
+                                .slice = shown->cut,
+                                .classes = overlay->classes,
+                                .names = (const char *const *)names};
+
+        shown->png = overlay_draw(&it, error);
+        if (!shown->png)
+            return FALSE;
+        g_clear_pointer(&shown->cut, overlay_slice_free);
+    }
+    return TRUE;
+}
+
 static LoomFlow overlay_flush(gpointer self, LoomContext *ctx, GError **error)
 {
     Overlay *overlay = self;
@@ -197,6 +206,9 @@ static LoomFlow overlay_flush(gpointer self, LoomContext *ctx, GError **error)
 
     if (!overlay->folder)
         return LOOM_FLOW_OK;
+    g_auto(GStrv) names = class_names(overlay);
+    if (!pictures_draw(overlay, names, error))
+        return LOOM_FLOW_FAIL;
     g_autoptr(GBytes) mine = overlay_cases_pack(&overlay->shown);
     const LoomFlow flow = loom_context_gather(ctx, mine, all, error);
     if (flow != LOOM_FLOW_OK)
@@ -205,7 +217,6 @@ static LoomFlow overlay_flush(gpointer self, LoomContext *ctx, GError **error)
         return LOOM_FLOW_FAIL;
     if (!loom_context_writes(ctx))
         return LOOM_FLOW_OK;
-    g_auto(GStrv) names = class_names(overlay);
     return overlay_cases_write(&overlay->shown, overlay->folder, loom_context_step(ctx),
                                (const char *const *)names, error)
                ? LOOM_FLOW_OK

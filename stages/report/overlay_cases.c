@@ -11,6 +11,8 @@ static void shown_free(gpointer data)
 
     g_free(shown->id);
     g_free(shown->plane);
+    g_free(shown->score);
+    overlay_slice_free(shown->cut);
     g_free(shown->file);
     g_clear_pointer(&shown->png, g_bytes_unref);
     g_free(shown);
@@ -64,6 +66,7 @@ static gboolean shown_rank(OverlayCases *cases, OverlayShown *shown)
         return TRUE;
     OverlayShown *out = g_ptr_array_remove_index(cases->drawn, (cases->most + 1) / 2);
     g_clear_pointer(&out->png, g_bytes_unref);
+    g_clear_pointer(&out->cut, overlay_slice_free);
     return out != shown;
 }
 

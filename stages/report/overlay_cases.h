@@ -2,16 +2,18 @@
  */
 #pragma once
 
-#include <loom/loom.h>
+#include "overlay_plane.h"
 
 typedef struct {
     gint64 number;
     char *id;
     double dice;
     gint64 counts[256]; /* true voxels of each class */
+    char *score;        /* "Dice 0.91 0.88", for the picture */
+    OverlaySlice *cut;  /* to draw; NULL: drawn, or among neither the worst nor the best */
     char *plane;        /* "axial" */
     gint64 slice;       /* from 1 */
-    GBytes *png;        /* NULL: it is among neither the worst nor the best */
+    GBytes *png;        /* NULL: not drawn */
     char *file;
 } OverlayShown;
 
@@ -24,8 +26,8 @@ typedef struct {
 void overlay_cases_init(OverlayCases *cases, guint most);
 void overlay_cases_clear(OverlayCases *cases);
 void overlay_cases_reset(OverlayCases *cases);
-/* Takes a case (transfer full) into the worst and the best.  TRUE: it is among them and wants a
- * picture; that of the one it drove out is dropped. */
+/* Takes a case (transfer full) into the worst and the best.  TRUE: it is among them and wants
+ * a slice; that of the one it drove out is dropped. */
 gboolean overlay_cases_add(OverlayCases *cases, OverlayShown *shown);
 /* All of one rank as bytes; (transfer full). */
 GBytes *overlay_cases_pack(const OverlayCases *cases);

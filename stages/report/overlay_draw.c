@@ -87,7 +87,7 @@ static void bar_draw(const OverlayPanel *panel, double x, double y)
 /* Black, with the region in its middle, as large as fits. */
 static void panel_begin(OverlayPanel *panel, double x, double y, const OverlayRegion *region)
 {
-    const OverlayPlane *plane = panel->it->plane;
+    const OverlayPlane *plane = &panel->it->slice->plane;
     const double width = (double)region->width * plane->mm_right;
     const double height = (double)region->height * plane->mm_down;
 
@@ -105,7 +105,7 @@ static void panel_begin(OverlayPanel *panel, double x, double y, const OverlayRe
 
 static void panel_end(OverlayPanel *panel, double x, double y, const char *title)
 {
-    const OverlayPlane *plane = panel->it->plane;
+    const OverlayPlane *plane = &panel->it->slice->plane;
     cairo_t *cr = panel->cr;
 
     cairo_set_font_size(cr, 13);
@@ -128,7 +128,7 @@ static void classes_draw(const OverlayPanel *panel, OverlayWhat what)
 
 static void panels_draw(OverlayPanel *panel, const OverlayRegion *part)
 {
-    const OverlayPlane *plane = panel->it->plane;
+    const OverlayPlane *plane = &panel->it->slice->plane;
     const OverlayRegion whole = {0, 0, plane->n_right, plane->n_down};
     const double x[] = {EDGE, EDGE + PANEL + GAP}, y[] = {HEAD, HEAD + PANEL + GAP};
 
@@ -181,10 +181,10 @@ static double swatch_draw(cairo_t *cr, double x, double y, const OverlayColour *
 
 static void heading_draw(const OverlayPanel *panel, double width)
 {
-    const OverlayPlane *plane = panel->it->plane;
-    g_autofree char *place =
-        g_strdup_printf("%s%sslice %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, plane->name,
-                        *plane->name ? " " : "", plane->index + 1, plane->n);
+    const OverlayPlane *plane = &panel->it->slice->plane;
+    g_autofree char *place = g_strdup_printf(
+        "%s%sslice %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, plane->name,
+        *plane->name ? " " : "", panel->it->slice->number + 1, panel->it->slice->n);
 
     cairo_set_source_rgb(panel->cr, 1, 1, 1);
     cairo_set_font_size(panel->cr, 15);
@@ -202,11 +202,9 @@ static void legend_draw(const OverlayPanel *panel, double y)
 
     cairo_set_font_size(panel->cr, 12);
     for (gint64 k = 1; k < it->classes && x < 2 * PANEL; k++) {
-        g_autofree char *number = g_strdup_printf("class %" G_GINT64_FORMAT, k);
-
         x = swatch_draw(panel->cr, x, y,
                         &class_colours[(k - 1) % (gint64)G_N_ELEMENTS(class_colours)],
-                        HATCH_NONE, it->names ? it->names[k] : number);
+                        HATCH_NONE, it->names[k]);
     }
     x = EDGE;
     for (int i = 0; i < (it->classes > 2 ? N_OUTCOMES : OUTCOME_OTHER); i++)
@@ -259,7 +257,7 @@ GBytes *overlay_draw(const OverlayCase *it, GError **error)
     cairo_paint(panel.cr);
     cairo_select_font_face(panel.cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
                            CAIRO_FONT_WEIGHT_NORMAL);
-    overlay_plane_region(it->plane, it->truth, it->prediction, &part);
+    overlay_plane_region(&it->slice->plane, it->slice->truth, it->slice->prediction, &part);
     panels_draw(&panel, &part);
     heading_draw(&panel, width);
     legend_draw(&panel, height - FOOT + 22);

@@ -4,13 +4,11 @@
 #include "overlay_plane.h"
 
 typedef struct {
-    const char *id;     /* of the case */
-    const char *score;  /* "dice 0.91 0.88", for the heading */
-    const float *image; /* (D,H,W) */
-    const guint8 *truth, *prediction;
-    const OverlayPlane *plane;
+    const char *id;    /* of the case */
+    const char *score; /* "Dice 0.91 0.88", for the heading */
+    const OverlaySlice *slice;
     gint64 classes;
-    const char *const *names; /* of the classes, ends with NULL; NULL: not known */
+    const char *const *names; /* of the classes */
 } OverlayCase;
 
 /* Around all drawing: the last to leave gives back the fonts that libraries keep. */

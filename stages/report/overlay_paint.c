@@ -21,25 +21,27 @@ static gboolean holds(const OverlayPanel *panel, OverlayWhat what, int value, gi
     if (x < region->x || y < region->y || x >= region->x + region->width
         || y >= region->y + region->height)
         return FALSE;
-    const gint64 v = overlay_plane_at(it->plane, x, y);
+    const gint64 v = overlay_plane_at(&it->slice->plane, x, y);
     switch (what) {
     case OF_TRUTH:
-        return it->truth[v] == value;
+        return it->slice->truth[v] == value;
     case OF_PREDICTION:
-        return it->prediction[v] == value;
+        return it->slice->prediction[v] == value;
     default:
-        return outcome_of(it->truth[v], it->prediction[v]) == value;
+        return outcome_of(it->slice->truth[v], it->slice->prediction[v]) == value;
     }
 }
 
 double overlay_pixel_x(const OverlayPanel *panel, gint64 x)
 {
-    return panel->x + (double)(x - panel->region.x) * panel->it->plane->mm_right * panel->scale;
+    return panel->x
+           + (double)(x - panel->region.x) * panel->it->slice->plane.mm_right * panel->scale;
 }
 
 double overlay_pixel_y(const OverlayPanel *panel, gint64 y)
 {
-    return panel->y + (double)(y - panel->region.y) * panel->it->plane->mm_down * panel->scale;
+    return panel->y
+           + (double)(y - panel->region.y) * panel->it->slice->plane.mm_down * panel->scale;
 }
 
 /* A rectangle for each run of such voxels in a row. */
@@ -150,13 +152,13 @@ static int floats_compare(const void *a, const void *b)
 /* Intensities that become black and white: the slice's 1st and 99.5th percentile. */
 static void contrast_find(const OverlayCase *it, float *black, float *white)
 {
-    const OverlayPlane *plane = it->plane;
+    const OverlayPlane *plane = &it->slice->plane;
     const gint64 n = plane->n_right * plane->n_down;
     g_autofree float *values = g_new(float, (gsize)n);
 
     for (gint64 y = 0; y < plane->n_down; y++)
         for (gint64 x = 0; x < plane->n_right; x++)
-            values[y * plane->n_right + x] = it->image[overlay_plane_at(plane, x, y)];
+            values[y * plane->n_right + x] = it->slice->image[overlay_plane_at(plane, x, y)];
     qsort(values, (gsize)n, sizeof *values, floats_compare);
     *black = values[n / 100];
     *white = values[MIN(n - 1, n - n / 200)];
@@ -178,9 +180,10 @@ static cairo_surface_t *grey_make(const OverlayPanel *panel)
     cairo_surface_flush(surface);
     for (gint64 y = 0; y < region->height; y++)
         for (gint64 x = 0; x < region->width; x++) {
-            const gint64 v = overlay_plane_at(panel->it->plane, region->x + x, region->y + y);
+            const gint64 v =
+                overlay_plane_at(&panel->it->slice->plane, region->x + x, region->y + y);
             const float share =
-                white > black ? (panel->it->image[v] - black) / (white - black) : 0;
+                white > black ? (panel->it->slice->image[v] - black) / (white - black) : 0;
             const guint32 level =
                 share > 0 ? (guint32)(255 * MIN(share, 1.0f)) : 0; /* NaN: 0 */
 
@@ -192,7 +195,7 @@ static cairo_surface_t *grey_make(const OverlayPanel *panel)
 
 void overlay_grey(const OverlayPanel *panel)
 {
-    const OverlayPlane *plane = panel->it->plane;
+    const OverlayPlane *plane = &panel->it->slice->plane;
     cairo_t *cr = panel->cr;
     cairo_surface_t *grey = grey_make(panel);
 

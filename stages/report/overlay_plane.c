@@ -197,3 +197,44 @@ void overlay_plane_region(const OverlayPlane *plane, const guint8 *truth,
     interval_set(plane->n_down, (double)(low[1] + high[1] + 1) / 2, mm / plane->mm_down,
                  &region->y, &region->height);
 }
+
+/* ---- a slice by itself -------------------------------------------------------------- */
+
+OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const float *image,
+                                const guint8 *truth, const guint8 *prediction)
+{
+    OverlaySlice *slice = g_new0(OverlaySlice, 1);
+    const gsize voxels = (gsize)(plane->n_right * plane->n_down);
+
+    slice->plane = *plane;
+    slice->plane.normal = 0;
+    slice->plane.down = 1;
+    slice->plane.right = 2;
+    slice->plane.turn_right = slice->plane.turn_down = FALSE;
+    slice->plane.index = 0;
+    slice->plane.n = 1;
+    slice->number = plane->index;
+    slice->n = plane->n;
+    slice->image = g_new(float, voxels);
+    slice->truth = g_new(guint8, voxels);
+    slice->prediction = g_new(guint8, voxels);
+    for (gint64 y = 0, i = 0; y < plane->n_down; y++)
+        for (gint64 x = 0; x < plane->n_right; x++, i++) {
+            const gint64 v = overlay_plane_at(plane, x, y);
+
+            slice->image[i] = image[v];
+            slice->truth[i] = truth[v];
+            slice->prediction[i] = prediction[v];
+        }
+    return slice;
+}
+
+void overlay_slice_free(OverlaySlice *slice)
+{
+    if (!slice)
+        return;
+    g_free(slice->image);
+    g_free(slice->truth);
+    g_free(slice->prediction);
+    g_free(slice);
+}

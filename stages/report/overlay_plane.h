@@ -14,6 +14,14 @@ typedef struct {
     const char *name;                              /* "axial"; "" : not known */
 } OverlayPlane;
 
+/* A slice by itself, as it lies on the screen: rows from top to bottom. */
+typedef struct {
+    OverlayPlane plane; /* of one slice, nothing turned */
+    gint64 number, n;   /* of the slice in its case, from 0, and how many there are */
+    float *image;
+    guint8 *truth, *prediction;
+} OverlaySlice;
+
 /* A part of a slice, in voxels of the screen. */
 typedef struct {
     gint64 x, y, width, height;
@@ -34,3 +42,7 @@ void overlay_plane_choose(OverlayPlane *plane, const guint8 *truth, const guint8
  * that would show little more. */
 void overlay_plane_region(const OverlayPlane *plane, const guint8 *truth,
                           const guint8 *prediction, OverlayRegion *region);
+/* A copy of slice plane->index of a case; (transfer full). */
+OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const float *image,
+                                const guint8 *truth, const guint8 *prediction);
+void overlay_slice_free(OverlaySlice *slice);
