@@ -186,9 +186,11 @@ gboolean loom_scalar_bytes(const LoomNode *node, const char *what, guint64 *valu
     const char *unit;
     guint64 bytes;
 
-    if (is_plain(node))
+    /* with its unit it is no number: JSON, as in model.json, has no way but quotes to say it */
+    if (node->type == LOOM_NODE_SCALAR)
         d = decimal_split(node->text);
-    if (d.n_whole + d.n_fraction == 0 || d.n_exponent || d.whole != node->text)
+    if (d.n_whole + d.n_fraction == 0 || d.n_exponent || d.whole != node->text
+        || (node->quoted && !*d.rest))
         return want_fail(node, what, wanted, error);
     if (leading_zero(&d))
         return want_fail(node, what, "a size without zeros in front", error);

@@ -16,6 +16,7 @@ gboolean loom_scalar_int(const LoomNode *node, const char *what, gint64 *value, 
 gboolean loom_scalar_float(const LoomNode *node, const char *what, double *value,
                            GError **error);
 /* "4GiB", "1.5 MiB", "64kB", "512B" or a plain number of bytes: KiB, MiB, GiB, TiB are powers
- * of 1024; kB, MB, GB, TB are powers of 1000.  Upper and lower case count. */
+ * of 1024; kB, MB, GB, TB are powers of 1000.  Upper and lower case count.  With a unit it may
+ * stand in quotes. */
 gboolean loom_scalar_bytes(const LoomNode *node, const char *what, guint64 *value,
                            GError **error);

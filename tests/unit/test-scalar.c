@@ -270,6 +270,7 @@ static void test_bytes(void)
         {"1.5GiB", 1610612736},
         {".5 MiB", 524288},
         {"0.1kB", 100},
+        {"'4GiB'", G_GUINT64_CONSTANT(4) << 30},  /* as JSON has to say it */
         {"0.0001KiB", 0},                         /* 0.1 bytes, rounded down */
         {"1.3GiB", 1395864371},                   /* 1395864371.2 */
         {"18446744073709551615", G_MAXUINT64},    /* 2^64 - 1 */
@@ -300,6 +301,8 @@ static void test_bytes_refused(void)
         {"64KB", "found '64KB', want the unit written kB"},
         {"64 mb", "found '64 mb', want the unit written MB"},
         {"512b", "found '512b', want the unit written B"},
+        {"'1024'", "'1024' in quotes is text, want a size such as 4GiB, 512MiB, 100MB or a "
+                   "number of bytes"},
         {"1.5", "found '1.5', want a whole number of bytes"},
         {"1.5B", "found '1.5B', want a whole number of bytes"},
         {"010MiB", "found '010MiB', want a size without zeros in front"},
