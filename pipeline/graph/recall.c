@@ -22,7 +22,7 @@ static gboolean above_check(const LoomHop *keeper, const LoomHop *above, GError 
     if (above->group != keeper->group)
         return loom_node_fail(
             keeper->node, error,
-            "stage '%s' (%s) must run in the process of its source '%s': place "
+            "stage '%s' (%s) must run in the same process as '%s' above it: place "
             "them together",
             keeper->id, keeper->stage->base.name, above->id);
     if (above->children->len > 1)
