@@ -252,25 +252,27 @@ static const char *spacing_why(const Plan *plan, const PlanVariant *variant)
                : "mm: the median of each axis, of the thick one the 10th percentile";
 }
 
-/* What is done to a case before patches are cut, and before one is predicted.  Returns: the id
- * of the last stage. */
+/* What is done to a case before patches are cut, and before one is predicted.  Normalised
+ * before it is resampled, as nnU-Net does: splines leave no 0 for `mask` to see.  Returns: the
+ * id of the last stage. */
 static const char *prepare_add(GString *text, const Plan *plan, const PlanVariant *variant,
                                const char *queue)
 {
     g_autofree char *spacing = numbers(variant->spacing, 3);
-    const char *from = "grid";
 
     line_add(text, 4, "W to the right, H to the front, D to the head",
              "orient: {use: orient, from: load, axes: RAS%s}", queue);
     line_add(text, 4, "the box around what is not 0", "box: {use: crop_nonzero, from: orient}");
+    if (!plan->clipped)
+        normalise_add(text, plan, "box");
     line_add(text, 4, spacing_why(plan, variant),
-             "grid: {use: resample, from: box, spacing: %s}", spacing);
-    if (plan->clipped) {
-        line_add(text, 4, "the published window; its scale does not matter here",
-                 "clip: {use: window, from: grid, low: -79, high: 304}");
-        from = "clip";
-    }
-    normalise_add(text, plan, from);
+             "grid: {use: resample, from: %s, spacing: %s}", plan->clipped ? "box" : "scale",
+             spacing);
+    if (!plan->clipped)
+        return "grid";
+    line_add(text, 4, "the published window; its scale does not matter here",
+             "clip: {use: window, from: grid, low: -79, high: 304}");
+    normalise_add(text, plan, "clip");
     return "scale";
 }
 

@@ -32,7 +32,8 @@ static const LoomParam normalise_params[] = {
     LOOM_FLOATS(Normalise, std, "[]", 0, 1e9, NULL,
                 "ct: of the foreground, one for each scheme"),
     LOOM_BOOL(Normalise, mask, "false",
-              "zscore: of the voxels where any channel is not 0; the others become 0"),
+              "zscore: of the voxels where any channel is not 0; the others become 0 (put it "
+              "before resample, whose splines leave no 0)"),
     {0},
 };
 
