@@ -1,5 +1,6 @@
 /* cmd_plan - segloom plan: looks at a data set and writes a config for it. */
 #include "command.h"
+#include "interrupt.h"
 #include "machine.h"
 #include "plan.h"
 #include "terminal.h"
@@ -341,6 +342,7 @@ int cmd_plan(int argc, char **argv)
 
     if (!command_parse(&line, &usage, argc, argv))
         return COMMAND_WRONG;
+    interrupt_watch();
     g_autoptr(LoomRegistry) registry = command_registry(&line);
     if (!registry)
         return COMMAND_WRONG;

@@ -27,3 +27,8 @@ double plan_seconds(const PlanSpeed *speed, const PlanTopology *topology,
 /* plan_bytes - of memory that such a step holds */
 double plan_bytes(const PlanTopology *topology, const PlanNetwork *network, gint64 in_channels,
                   gint64 batch);
+/* plan_windows - windows that overlap by half, of this patch, for a case of these sizes */
+gint64 plan_windows(guint dims, const gint64 *patch, const double *shape);
+/* plan_predict_seconds - of as many windows */
+double plan_predict_seconds(const PlanSpeed *speed, const PlanTopology *topology,
+                            const PlanNetwork *network, gint64 in_channels, gint64 windows);

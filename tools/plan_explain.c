@@ -3,6 +3,8 @@
  */
 #include "plan.h"
 
+#include <loom/rotation.h>
+
 #include <math.h>
 #include <string.h>
 
@@ -225,12 +227,26 @@ static void batch_add(GString *text, const Plan *plan, const PlanVariant *varian
              (int)fit->batch, 1 - plan->wishes.preset->foreground);
 }
 
+static void predict_add(GString *text, const Plan *plan, const PlanVariant *variant)
+{
+    const PlanTopology *topology = &variant->fit.topology;
+    const gint64 windows = plan_windows(3, topology->patch, variant->scene.median);
+    const double seconds = plan_predict_seconds(&plan->budget.speed, topology, &plan->network,
+                                                variant->scene.in_channels, windows);
+
+    item_add(text, "prediction",
+             "windows: %d for the median case, about %.2g s; mirrored along D, H and W (key "
+             "mirror) about %.2g s",
+             (int)windows, seconds, 8 * seconds);
+}
+
 static void variant_add(GString *text, const Plan *plan, const PlanVariant *variant)
 {
     patch_add(text, plan, variant);
     network_add(text, plan, variant);
     limits_add(text, plan, variant);
     batch_add(text, plan, variant);
+    predict_add(text, plan, variant);
 }
 
 static void coarse_add(GString *text, const Plan *plan)
@@ -251,6 +267,24 @@ static void coarse_add(GString *text, const Plan *plan)
     variant_add(text, plan, &plan->coarse);
 }
 
+static void augment_add(GString *text, const Plan *plan)
+{
+    const gint64 *patch = plan->fine.patch;
+    const int slices = loom_patch_slices(patch);
+    gint64 load[3];
+
+    loom_patch_to_load(patch, load);
+    g_autofree char *loaded = whole(load);
+    g_autofree char *turned =
+        slices < 0 ? g_strdup("about all axes")
+                   : g_strdup_printf("within slices: it is over 3 times as long as along %c",
+                                     "DHW"[slices]);
+    item_add(text, "augmentation",
+             "nnU-Net's, of the %s voxels around a patch that turning may reach; turned %s; "
+             "mirrored along %s: %s",
+             loaded, turned, plan->wishes.preset->mirror, plan->wishes.preset->mirror_why);
+}
+
 /* ---- training ----------------------------------------------------------------------- */
 
 static void training_add(GString *text, const Plan *plan)
@@ -258,6 +292,7 @@ static void training_add(GString *text, const Plan *plan)
     const PlanPreset *preset = plan->wishes.preset;
     const double minutes = (double)plan->steps * plan->fine.fit.seconds / 60;
 
+    augment_add(text, plan);
     item_add(text, "loss", "%s: %s", plan->wishes.loss ? plan->wishes.loss : preset->loss,
              plan->wishes.loss ? "asked for" : preset->loss_why);
     item_add(text, "optimiser", "%s: %s", preset->optimiser, preset->optimiser_why);

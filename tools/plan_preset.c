@@ -27,6 +27,8 @@ const PlanPreset plan_presets[] = {
         .covered = 0.05,
         .most_batch = 100000,
         .foreground = 0.33,
+        .mirror = "DHW",
+        .mirror_why = "leave one out where its two sides differ",
         .optimiser =
             "use: sgd_step, rate: 1.0e-2, decay: poly, momentum: 0.99, nesterov: true, "
             "weight_decay: 3.0e-5, clip: 12",
@@ -47,6 +49,8 @@ const PlanPreset plan_presets[] = {
         .covered = 0.05,
         .most_batch = 9,
         .foreground = 0.33,
+        .mirror = "W",
+        .mirror_why = "left and right are alike; nnU-Net: DHW",
         .optimiser =
             "use: adam_step, rate: 2.0e-3, decay: poly, weight_decay: 1.0e-2, clip: 12",
         .optimiser_why = "AdamW needs fewer steps than SGD; the rate falls to 0",
@@ -70,6 +74,8 @@ const PlanPreset plan_presets[] = {
             "scale_chance: 0.15, brightness_low: 0.5, brightness_high: 2, noise_chance: 0, "
             "blur_chance: 0, contrast_chance: 0, low_resolution_chance: 0, "
             "gamma_chance: 0, gamma_inverted_chance: 0",
+        .mirror = "DHW",
+        .mirror_why = "leave one out where its two sides differ",
         .optimiser = "use: sgd_step, rate: 0.1, decay: poly, momentum: 0.9, nesterov: true, "
                      "weight_decay: 0, clip: 0",
         .optimiser_why = "the author's notebook; it cut the rate at plateaus, here it falls",

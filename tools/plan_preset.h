@@ -26,6 +26,8 @@ typedef struct {
     gint64 most_batch;
 
     /* training */
+    const char *mirror; /* axes that patches are mirrored along */
+    const char *mirror_why;
     const char *augment;   /* keys of augment_nnunet besides its own; NULL: none */
     double foreground;     /* share of the patches of a batch that show a class */
     const char *optimiser; /* YAML: the stage and its keys but `from` and `model` */

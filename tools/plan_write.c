@@ -293,7 +293,8 @@ static void augment_add(GString *text, const Plan *plan, const char *size)
     line_add(text, 6, NULL, "use: augment_nnunet");
     line_add(text, 6, NULL, "from: patch");
     line_add(text, 6, "what is left of the patch and its margin", "size: %s", size);
-    line_add(text, 6, "leave one out where its two sides differ", "mirror_axes: DHW");
+    line_add(text, 6, plan->wishes.preset->mirror_why, "mirror_axes: %s",
+             plan->wishes.preset->mirror);
     if (plan->masked)
         line_add(text, 6, "what is 0 stays 0", "mask: nonzero");
     if (changes)
