@@ -228,6 +228,22 @@ gint64 plan_forced(gint64 batch, double share)
     return batch - (gint64)rint((double)batch * (1 - share));
 }
 
+const char *plan_loss(const Plan *plan, const PlanVariant *variant, const char **why)
+{
+    const PlanPreset *preset = plan->wishes.preset;
+
+    if (plan->wishes.loss) {
+        *why = "asked for";
+        return plan->wishes.loss;
+    }
+    if (variant->batch_dice && preset->loss_pooled) {
+        *why = "Dice over the batch, since another network sees whole cases + cross entropy";
+        return preset->loss_pooled;
+    }
+    *why = preset->loss_why;
+    return preset->loss;
+}
+
 /* Validations are evenly spread, the last one after the last step. */
 static void steps_fill(Plan *plan)
 {

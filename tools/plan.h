@@ -76,6 +76,9 @@ gint64 plan_forced(gint64 batch, double share);
 /* Axis of D, H, W that stands at place @place of the fit; the fit's number at axis @axis. */
 guint plan_place(const PlanVariant *variant, guint axis);
 
+/* The loss as YAML, and why it is this one; (transfer none). */
+const char *plan_loss(const Plan *plan, const PlanVariant *variant, const char **why);
+
 /* The config as text, a comment on each key; (transfer full).
  * @path: where it will lie; NULL: not known. */
 char *plan_write(const Plan *plan, const PlanVariant *variant, const char *path);

@@ -291,10 +291,10 @@ static void training_add(GString *text, const Plan *plan)
 {
     const PlanPreset *preset = plan->wishes.preset;
     const double minutes = (double)plan->steps * plan->fine.fit.seconds / 60;
+    const char *why, *loss = plan_loss(plan, &plan->fine, &why);
 
     augment_add(text, plan);
-    item_add(text, "loss", "%s: %s", plan->wishes.loss ? plan->wishes.loss : preset->loss,
-             plan->wishes.loss ? "asked for" : preset->loss_why);
+    item_add(text, "loss", "%s: %s", loss, why);
     item_add(text, "optimiser", "%s: %s", preset->optimiser, preset->optimiser_why);
     if (plan->wishes.steps)
         item_add(text, "steps", "%d: asked for; about %.0f minutes", (int)plan->steps, minutes);

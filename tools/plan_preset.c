@@ -35,6 +35,7 @@ const PlanPreset plan_presets[] = {
         .optimiser_why = "nnU-Net's; the rate falls as (1 - step / steps)^0.9",
         .loss = "{use: dice_cross_entropy, batch: false}",
         .loss_why = "nnU-Net's: Dice of each sample + cross entropy",
+        .loss_pooled = "{use: dice_cross_entropy}",
         .steps = 250000,
     },
     {

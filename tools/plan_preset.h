@@ -34,8 +34,9 @@ typedef struct {
     const char *optimiser_why;
     const char *loss; /* YAML */
     const char *loss_why;
-    gint64 steps;   /* 0: as many as `minutes` allow */
-    double minutes; /* of training alone, estimated */
+    const char *loss_pooled; /* where a second network sees more of a case; NULL: the same */
+    gint64 steps;            /* 0: as many as `minutes` allow */
+    double minutes;          /* of training alone, estimated */
     gint64 least_steps, most_steps;
 } PlanPreset;
 

@@ -1,99 +1,19 @@
 /* plan_write - a plan as a config that a person can read and change: a comment on each key. */
 #include "plan.h"
+#include "plan_lines.h"
 
 #include "data/dataset.h"
 
 #include <string.h>
 
-#define COMMENT_COLUMN 46 /* of a comment behind its key; a longer line has it above */
-#define LARGEST_COLUMN 96
 #define MOST_WORKERS 4 /* threads that prepare patches beside those that train */
-
-/* ---- lines -------------------------------------------------------------------------- */
-
-/* "# comment" on lines of its own, as wide as @indent allows. */
-static void comment_above(GString *text, guint indent, const char *comment)
-{
-    g_auto(GStrv) words = g_strsplit(comment, " ", -1);
-    guint column = LARGEST_COLUMN;
-
-    for (char **word = words; *word; word++) {
-        if (column + 1 + strlen(*word) > LARGEST_COLUMN) {
-            g_string_append_printf(text, "%s%*s#", column < LARGEST_COLUMN ? "\n" : "",
-                                   (int)indent, "");
-            column = indent + 1;
-        }
-        g_string_append_printf(text, " %s", *word);
-        column += 1 + (guint)strlen(*word);
-    }
-    g_string_append_c(text, '\n');
-}
-
-/* One line of YAML.  @comment: NULL or "": none. */
-static void line_add(GString *text, guint indent, const char *comment, const char *format, ...)
-    G_GNUC_PRINTF(4, 5);
-static void line_add(GString *text, guint indent, const char *comment, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *yaml = g_strdup_vprintf(format, args);
-    va_end(args);
-    const gsize end = indent + strlen(yaml);
-
-    if (!comment || !*comment) {
-        g_string_append_printf(text, "%*s%s\n", (int)indent, "", yaml);
-    } else if (end < COMMENT_COLUMN && COMMENT_COLUMN + 2 + strlen(comment) <= LARGEST_COLUMN) {
-        g_string_append_printf(text, "%*s%-*s# %s\n", (int)indent, "",
-                               (int)(COMMENT_COLUMN - indent), yaml, comment);
-    } else {
-        comment_above(text, indent, comment);
-        g_string_append_printf(text, "%*s%s\n", (int)indent, "", yaml);
-    }
-}
-
-/* Text of others in a comment: one line. */
-static char *plain(const char *words)
-{
-    char *line = g_utf8_make_valid(words, -1);
-
-    for (char *at = line; *at; at++)
-        if ((guchar)*at < ' ' || *at == 127)
-            *at = ' ';
-    return line;
-}
-
-static char *sizes(const gint64 v[3])
-{
-    return g_strdup_printf("[%d, %d, %d]", (int)v[0], (int)v[1], (int)v[2]);
-}
-
-/* Shortest text that reads back as the same number to 6 digits. */
-static void number_append(GString *text, double value)
-{
-    char digits[G_ASCII_DTOSTR_BUF_SIZE];
-
-    g_string_append(text, g_ascii_formatd(digits, sizeof digits, "%.6g", value));
-}
-
-static char *numbers(const double *v, guint n)
-{
-    GString *text = g_string_new("[");
-
-    for (guint i = 0; i < n; i++) {
-        g_string_append(text, i ? ", " : "");
-        number_append(text, v[i]);
-    }
-    g_string_append_c(text, ']');
-    return g_string_free(text, FALSE);
-}
 
 /* ---- head --------------------------------------------------------------------------- */
 
 static void head_add(GString *text, const Plan *plan, const PlanVariant *variant,
                      const char *path)
 {
-    g_autofree char *name = plain(plan->dataset->name);
+    g_autofree char *name = line_plain(plan->dataset->name);
     const char *config = path ? path : "CONFIG";
 
     g_string_append_printf(text,
@@ -174,7 +94,7 @@ static void model_add(GString *text, const Plan *plan, const PlanVariant *varian
     const PlanTopology *topology = &variant->fit.topology;
     g_autofree char *channels = g_strjoinv(", ", plan->dataset->channel_names);
     g_autofree char *labels = outputs_names(plan);
-    g_autofree char *channels_plain = plain(channels), *labels_plain = plain(labels);
+    g_autofree char *channels_plain = line_plain(channels), *labels_plain = line_plain(labels);
     g_autofree char *strides = rows(variant, topology->stride, 1);
     g_autofree char *kernels = rows(variant, topology->kernel, 0);
     g_autoptr(GString) features = g_string_new(NULL);
@@ -214,7 +134,7 @@ static void normalise_add(GString *text, const Plan *plan, const char *from)
     for (guint c = 0; c < n; c++) {
         const PlanChannel *channel = &plan->channels[c];
         const double range[2] = {channel->low, channel->high};
-        g_autofree char *pair = numbers(range, 2);
+        g_autofree char *pair = line_numbers(range, 2);
 
         g_string_append_printf(schemes, "%s%s", c ? ", " : "", plan_schemes[channel->scheme]);
         g_string_append_printf(clip, "%s%s", c ? ", " : "", pair);
@@ -228,7 +148,7 @@ static void normalise_add(GString *text, const Plan *plan, const char *from)
     line_add(text, 6, "one a channel: ct by the data set's numbers, zscore by the image's",
              "schemes: [%s]", schemes->str);
     if (ct) {
-        g_autofree char *means = numbers(mean, n), *sds = numbers(sd, n);
+        g_autofree char *means = line_numbers(mean, n), *sds = line_numbers(sd, n);
 
         line_add(text, 6, "0.5 and 99.5 percentiles of the foreground", "clip: [%s]",
                  clip->str);
@@ -258,7 +178,7 @@ static const char *spacing_why(const Plan *plan, const PlanVariant *variant)
 static const char *prepare_add(GString *text, const Plan *plan, const PlanVariant *variant,
                                const char *queue)
 {
-    g_autofree char *spacing = numbers(variant->spacing, 3);
+    g_autofree char *spacing = line_numbers(variant->spacing, 3);
 
     line_add(text, 4, "W to the right, H to the front, D to the head",
              "orient: {use: orient, from: load, axes: RAS%s}", queue);
@@ -307,12 +227,12 @@ static const char *patches_add(GString *text, const Plan *plan, const PlanVarian
 {
     const gint64 batch = variant->fit.batch;
     const gint64 forced = plan_forced(batch, plan->wishes.preset->foreground);
-    g_autofree char *size = sizes(variant->patch);
+    g_autofree char *size = line_sizes(variant->patch);
     g_autoptr(GString) share = g_string_new(NULL);
     g_autofree char *why =
         g_strdup_printf("%d of %d patches show a class", (int)forced, (int)batch);
 
-    number_append(share, (double)forced / (double)batch);
+    line_number(share, (double)forced / (double)batch);
     line_add(text, 4, NULL, "patch:");
     line_add(text, 6, NULL, "use: crop");
     line_add(text, 6, NULL, "from: %s", from);
@@ -329,7 +249,7 @@ static const char *patches_add(GString *text, const Plan *plan, const PlanVarian
 static void train_add(GString *text, const Plan *plan, const PlanVariant *variant)
 {
     const PlanPreset *preset = plan->wishes.preset;
-    const char *loss = plan->wishes.loss ? plan->wishes.loss : preset->loss;
+    const char *why, *loss = plan_loss(plan, variant, &why);
 
     line_add(text, 0, NULL, "\ngraphs:");
     line_add(text, 2, NULL,
@@ -350,7 +270,7 @@ static void train_add(GString *text, const Plan *plan, const PlanVariant *varian
         line_add(text, 6, "weights 1, 1/2, ...; the coarsest head's 0", "coarsest: false");
     if (plan->regions)
         line_add(text, 6, "they may overlap: yes or no for each", "regions: true");
-    line_add(text, 6, plan->wishes.loss ? "asked for" : preset->loss_why, "loss: %s", loss);
+    line_add(text, 6, why, "loss: %s", loss);
     line_add(text, 4, NULL, "back: {use: backward, from: loss, model: seg}");
     line_add(text, 4, "mean over the ranks of a run; of one: nothing to do",
              "sync: {use: allreduce, from: back, model: seg}");
@@ -371,7 +291,7 @@ static void train_add(GString *text, const Plan *plan, const PlanVariant *varian
 
 static void validate_add(GString *text, const Plan *plan, const PlanVariant *variant)
 {
-    g_autofree char *size = sizes(variant->patch);
+    g_autofree char *size = line_sizes(variant->patch);
 
     line_add(text, 0, NULL, "\n  validate: # what predict does as well");
     line_add(text, 4, "the label as it is in the file is the truth",

@@ -2,6 +2,7 @@
 #include "loom_test.h"
 
 #include "../../tools/plan.h"
+#include "../../tools/plan_lines.h"
 
 #include <string.h>
 
@@ -265,6 +266,46 @@ static void test_regions(void)
     assert_in(yaml, "regions: [1, 2]");
 }
 
+/* KiTS19 at full resolution needs a second, coarser network; then its Dice is of the batch. */
+static void test_coarse(void)
+{
+    g_autoptr(Scene) scene = scene_new(20, "CT", NULL, (const gint64[]){410, 512, 512},
+                                       (const double[]){0.78125, 0.78125, 0.78125});
+    const PlanWishes wishes = wishes_of(scene, "nnunet");
+    g_autoptr(Plan) plan = planned(scene, &wishes);
+    g_autofree char *fine = NULL, *coarse = NULL;
+
+    g_assert_true(plan->has_coarse);
+    fine = plan_write(plan, &plan->fine, "c.yaml");
+    coarse = plan_write(plan, &plan->coarse, "c-lowres.yaml");
+    assert_in(fine, "loss: {use: dice_cross_entropy}\n");
+    assert_in(coarse, "loss: {use: dice_cross_entropy, batch: false}");
+    assert_in(fine, "spacing: [0.78125, 0.78125, 0.78125]");
+    assert_in(coarse, "at low resolution");
+    assert_in(fine, "per_volume: 4"); /* 107 million voxels to prepare */
+}
+
+/* Comments of any length: each line of them is one, and none is too wide. */
+static void test_lines(void)
+{
+    g_autoptr(GString) comment = g_string_new("of");
+
+    for (guint n = 0; n < 300; n++) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        line_add(text, n % 7, comment->str, "key: %u", n);
+        g_auto(GStrv) lines = g_strsplit(text->str, "\n", -1);
+        const guint last = g_strv_length(lines) - 1;
+
+        g_assert_cmpstr(lines[last], ==, "");
+        for (guint l = 0; l < last; l++) {
+            g_assert_cmpuint(strlen(lines[l]), <=, 96);
+            g_assert_cmpint(lines[l][n % 7], ==, l + 1 < last ? '#' : 'k');
+        }
+        g_string_append(comment, n % 5 ? "x" : " y");
+    }
+}
+
 static void test_classes(void)
 {
     g_autoptr(Scene) scene =
@@ -292,6 +333,8 @@ int main(int argc, char **argv)
     g_test_add_func("/plan/make/paper", test_paper);
     g_test_add_func("/plan/make/text", test_text);
     g_test_add_func("/plan/make/regions", test_regions);
+    g_test_add_func("/plan/make/coarse", test_coarse);
+    g_test_add_func("/plan/make/lines", test_lines);
     g_test_add_func("/plan/make/classes", test_classes);
     return loom_test_run();
 }
