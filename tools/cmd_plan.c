@@ -48,7 +48,7 @@ static const GOptionEntry options[] = {
     {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &set_option,
      "A key of the data set, as data.layout=msd", "data.a=VALUE"},
     {"cache", 0, 0, G_OPTION_ARG_FILENAME, &cache_option,
-     "What was measured is kept there; ~/.cache/segloom/cases", "DIR"},
+     "Keep what was measured there; ~/.cache/segloom", "DIR"},
     G_OPTION_ENTRY_NULL,
 };
 

@@ -14,6 +14,7 @@
 typedef struct {
     const LoomDataset *dataset;
     const FingerprintOptions *options;
+    const char *cache; /* folder; NULL: none */
     Fingerprint *result;
     FingerprintScratch **scratch; /* a worker: NULL until it has work */
     GError **errors;              /* a case */
@@ -24,7 +25,7 @@ static void case_do(gint64 i, guint worker, gpointer data)
 {
     Work *work = data;
     const LoomCase *one = &work->dataset->cases[i];
-    const char *cache = work->options->cache;
+    const char *cache = work->cache;
     FingerprintCase *measured = &work->result->cases[i];
     g_autoptr(GError) error = NULL;
 
@@ -145,7 +146,8 @@ Fingerprint *fingerprint_make(const LoomDataset *dataset, const FingerprintOptio
                               GError **error)
 {
     g_autoptr(Fingerprint) all = g_new0(Fingerprint, 1);
-    Work work = {.dataset = dataset, .options = options, .result = all};
+    Work work = {
+        .dataset = dataset, .options = options, .cache = options->cache, .result = all};
     guint threads = 1;
 
     if (!dataset->n_cases)
@@ -158,9 +160,11 @@ Fingerprint *fingerprint_make(const LoomDataset *dataset, const FingerprintOptio
     all->foreground = g_new0(Histogram, all->n_channels);
     if (!threads_find(dataset, options, &threads, error))
         return NULL;
-    if (options->cache && g_mkdir_with_parents(options->cache, 0777) != 0)
+    if (options->cache && g_mkdir_with_parents(options->cache, 0777) != 0) {
         g_warning("cannot make the folder '%s': nothing is kept for the next time",
                   options->cache);
+        work.cache = NULL;
+    }
     if (!cases_measure(&work, threads, error))
         return NULL;
     all->cached = (guint)work.cached;
