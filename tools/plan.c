@@ -15,9 +15,7 @@
 #define VALIDATIONS 10 /* of a run */
 #define VALIDATION_LEAST 50 /* steps between two */
 #define FIRST_EDGE 256.0    /* see PlanBudget */
-#define LARGE_CASE 20e6
-#define LARGE_CASE_PATCHES 4
-#define PAPER_DIVISOR 16 /* four levels below the first */
+#define PAPER_DIVISOR 16    /* four levels below the first */
 
 const char *const plan_schemes[] = {"ct", "zscore", "rescale", "none", NULL};
 
@@ -263,16 +261,6 @@ static void steps_fill(Plan *plan)
     plan->every = plan->steps / parts;
 }
 
-/* Splines over 20 million voxels take seconds: several patches share them. */
-static void per_case_fill(Plan *plan)
-{
-    double voxels = 1;
-
-    for (guint a = 0; a < 3; a++)
-        voxels *= plan->fine.median[a];
-    plan->per_case = voxels > LARGE_CASE ? LARGE_CASE_PATCHES : 1;
-}
-
 /* ---- all of it ---------------------------------------------------------------------- */
 
 static gboolean classes_check(const Plan *plan, GError **error)
@@ -320,7 +308,6 @@ Plan *plan_make(const LoomDataset *dataset, const Fingerprint *fingerprint,
     if (!fine_fit(plan, error))
         return NULL;
     coarse_fit(plan);
-    per_case_fill(plan);
     steps_fill(plan);
     return g_steal_pointer(&plan);
 }

@@ -59,7 +59,6 @@ typedef struct {
     gboolean regions;      /* which of them */
     guint validating;      /* cases */
     gint64 steps, every;
-    gint64 per_case; /* patches of each case that is prepared */
 } Plan;
 
 /* plan_make - by the rules of the preset

@@ -121,6 +121,11 @@ static void model_add(GString *text, const Plan *plan, const PlanVariant *varian
              "deep_supervision: %s", plan->wishes.preset->supervised ? "true" : "false");
 }
 
+static guint workers(const Plan *plan)
+{
+    return CLAMP(plan->wishes.threads, 1, MOST_WORKERS);
+}
+
 /* ---- graphs ------------------------------------------------------------------------- */
 
 /* [ct, zscore], and for CT the numbers of the data set; those of others are there to count. */
@@ -236,11 +241,10 @@ static const char *patches_add(GString *text, const Plan *plan, const PlanVarian
     line_add(text, 4, NULL, "patch:");
     line_add(text, 6, NULL, "use: crop");
     line_add(text, 6, NULL, "from: %s", from);
+    line_add(text, 6, NULL, "queue: 4");
+    line_add(text, 6, "threads that cut and augment", "workers: %u", workers(plan));
     line_add(text, 6, "what the network sees at once", "size: %s", size);
     line_add(text, 6, why, "foreground: %s", share->str);
-    if (plan->per_case > 1)
-        line_add(text, 6, "of each case: it takes long to prepare", "per_volume: %d",
-                 (int)plan->per_case);
     line_add(text, 6, "voxels around it, to turn the patch in", "margin: nnunet");
     augment_add(text, plan, size);
     return "augment";
@@ -256,10 +260,11 @@ static void train_add(GString *text, const Plan *plan, const PlanVariant *varian
              "train: # a queue begins a new thread, or as many as it has workers");
     line_add(text, 4, "cases in a new order in each epoch",
              "load: {use: nifti_load, split: train, shuffle: true}");
-    g_autofree char *lane = g_strdup_printf(", queue: 2, workers: %u",
-                                            CLAMP(plan->wishes.threads, 1, MOST_WORKERS));
+    g_autofree char *lane = g_strdup_printf(", queue: 2, workers: %u", workers(plan));
     const char *last = prepare_add(text, plan, variant, lane);
-    last = patches_add(text, plan, variant, last);
+    line_add(text, 4, "prepared cases, beside this file; several configs may share it",
+             "keep: {use: cache, from: %s, queue: 2, folder: cache}", last);
+    last = patches_add(text, plan, variant, "keep");
     line_add(text, 4, "patches of a step", "batch: {use: batch, from: %s, queue: %d, size: %d}",
              last, (int)(2 * variant->fit.batch), (int)variant->fit.batch);
     line_add(text, 4, NULL, "forward: {use: forward, from: batch, model: seg}");

@@ -26,7 +26,7 @@ static Desk desk_new(guint cases)
 {
     Desk desk = {.folder = loom_test_folder()};
     g_autofree char *set = g_build_filename(desk.folder, "s", NULL);
-    g_autofree char *cache = g_build_filename(desk.folder, "cache", NULL);
+    g_autofree char *cache = g_build_filename(desk.folder, "home", NULL);
 
     phantom_set_make(set, cases);
     desk.environment = g_environ_setenv(g_get_environ(), "XDG_CACHE_HOME", cache, TRUE);
@@ -73,6 +73,8 @@ static void test_trains(gconstpointer preset)
     g_autofree char *log = desk_read(&desk, "r/log.jsonl");
     typed_assert_in(log, "\"step\":2");
     typed_assert_in(log, "dice");
+    g_autofree char *kept = g_build_filename(desk.folder, "cache", NULL);
+    g_assert_cmpuint(loom_test_folder_count(kept), >, 0); /* prepared cases */
 }
 
 /* The rules without any wish: the patch is the median case, padded to what can be halved. */

@@ -282,7 +282,7 @@ static void test_coarse(void)
     assert_in(coarse, "loss: {use: dice_cross_entropy, batch: false}");
     assert_in(fine, "spacing: [0.78125, 0.78125, 0.78125]");
     assert_in(coarse, "at low resolution");
-    assert_in(fine, "per_volume: 4"); /* 107 million voxels to prepare */
+    assert_in(fine, "keep: {use: cache, from: grid, queue: 2, folder: cache}");
 }
 
 /* Comments of any length: each line of them is one, and none is too wide. */
