@@ -26,8 +26,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomSurvey, loom_survey_free)
 
 /* Classes that no training case has, or only those that validate. */
 void loom_survey_classes(const LoomSurvey *survey);
-/* One case beside the others: axes, voxel edges, sizes, intensities, the same voxels twice. */
-void loom_survey_outliers(const LoomSurvey *survey);
+/* One case beside the others: axes, voxel edges, sizes, intensities, the same voxels twice.
+ * @oriented: a stage brings the axes into one frame. */
+void loom_survey_outliers(const LoomSurvey *survey, gboolean oriented);
+/* Classes of which next to nothing is left on voxels of @mm (D, H, W). */
+void loom_survey_tiny(const LoomSurvey *survey, const double mm[3]);
 /* Patients that train and validate.  @key: of LoomDataOptions; NULL: by the names that BIDS and
  * others give to visits. */
 void loom_survey_patients(const LoomSurvey *survey, const char *key);

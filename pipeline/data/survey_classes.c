@@ -2,6 +2,8 @@
  */
 #include "survey.h"
 
+#define CLASS_LEAST 4.0 /* voxels on the new grid: fewer may vanish between its points */
+
 guint loom_survey_class(const LoomSurvey *survey, LoomSplit split, guint k, gint64 *voxels)
 {
     guint n = 0, cases = 0;
@@ -51,5 +53,28 @@ void loom_survey_classes(const LoomSurvey *survey)
                              "that trains",
                              k, dataset->label_names[k], validate, validate == 1 ? "" : "s",
                              validate == 1 ? "s" : "");
+    }
+}
+
+void loom_survey_tiny(const LoomSurvey *survey, const double mm[3])
+{
+    const LoomDataset *dataset = survey->dataset;
+
+    for (guint i = 0; i < dataset->n_cases; i++) {
+        const LoomCaseSurvey *of = &survey->cases[i];
+        const double *edge = of->geometry.spacing_mm;
+        const double share = edge[0] * edge[1] * edge[2] / (mm[0] * mm[1] * mm[2]);
+
+        for (guint k = 1; of->label && k < dataset->n_labels; k++) {
+            const gint64 n = of->label->of[k].n;
+
+            if (n && (double)n * share < CLASS_LEAST)
+                loom_finding_add(survey->findings, "W-CLASS-TINY", dataset->cases[i].label,
+                                 dataset->cases[i].id,
+                                 "label %u ('%s') has %" G_GINT64_FORMAT
+                                 " voxels, after resampling to %g x %g x %g mm about %.2g",
+                                 k, dataset->label_names[k], n, mm[0], mm[1], mm[2],
+                                 (double)n * share);
+        }
     }
 }

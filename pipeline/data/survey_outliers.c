@@ -90,7 +90,7 @@ static void grids_compare(const LoomSurvey *survey)
     }
 }
 
-static void axes_compare(const LoomSurvey *survey)
+static void axes_compare(const LoomSurvey *survey, gboolean oriented)
 {
     g_autoptr(GHashTable) n_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -112,10 +112,11 @@ static void axes_compare(const LoomSurvey *survey)
     for (guint k = 0; k < n; k++)
         g_string_append_printf(text, "%s%s in %u", k ? ", " : "", first[k],
                                GPOINTER_TO_UINT(g_hash_table_lookup(n_of, first[k])));
-    loom_finding_add(survey->findings, "W-GRID-MIXED-AXES", NULL, NULL,
-                     "the axes of the cases differ (%s): left and right, or up and down, are "
-                     "mixed unless a stage brings them into one frame",
-                     text->str);
+    loom_finding_add(survey->findings, oriented ? "N-GRID-MIXED-AXES" : "W-GRID-MIXED-AXES",
+                     NULL, NULL, "the axes of the cases differ (%s): %s", text->str,
+                     oriented ? "a stage brings them into one frame"
+                              : "left and right, or up and down, are mixed; want a stage "
+                                "'orient'");
 }
 
 /* ---- intensities -------------------------------------------------------------------- */
@@ -213,10 +214,10 @@ static void twins_find(const LoomSurvey *survey)
     }
 }
 
-void loom_survey_outliers(const LoomSurvey *survey)
+void loom_survey_outliers(const LoomSurvey *survey, gboolean oriented)
 {
     grids_compare(survey);
-    axes_compare(survey);
+    axes_compare(survey, oriented);
     intensities_compare(survey);
     twins_find(survey);
 }

@@ -1,9 +1,9 @@
 /* look - what `segloom check` wants to know of a run's data besides what a run asks itself. */
 #include "state.h"
 
+#include "config/scalar.h"
 #include "data/dataset.h"
 #include "data/survey.h"
-#include "data/text.h"
 
 #include <loom/store.h>
 
@@ -30,6 +30,37 @@ static gboolean loaders_zero(const LoomRun *run)
     return any && zero;
 }
 
+/* A stage of that kind, in any graph. */
+static const LoomHop *stage_find(const LoomRun *run, const char *kind)
+{
+    for (guint g = 0; g < run->graphs->len; g++) {
+        const LoomGraph *graph = run->graphs->pdata[g];
+
+        for (guint i = 0; i < graph->hops->len; i++) {
+            const LoomHop *hop = graph->hops->pdata[i];
+
+            if (g_str_equal(hop->stage->base.name, kind))
+                return hop;
+        }
+    }
+    return NULL;
+}
+
+/* What a resampling leaves of small things. */
+static void resampled_look(const LoomRun *run)
+{
+    const LoomHop *hop = stage_find(run, "resample");
+    const LoomNode *spacing = hop ? loom_node_get(hop->node, "spacing") : NULL;
+    double mm[3];
+
+    if (!spacing || spacing->type != LOOM_NODE_SEQUENCE || spacing->items->len != 3)
+        return;
+    for (guint i = 0; i < 3; i++)
+        if (!loom_scalar_float(spacing->items->pdata[i], "spacing", &mm[i], NULL) || mm[i] <= 0)
+            return;
+    loom_survey_tiny(run->survey, mm);
+}
+
 /* A list file that was written elsewhere: said, because nothing is repaired in silence. */
 static void list_look(LoomFindings *findings, const char *path)
 {
@@ -38,7 +69,8 @@ static void list_look(LoomFindings *findings, const char *path)
 
     if (!path || !g_file_get_contents(path, &text, &length, NULL))
         return;
-    const gboolean mark = g_str_has_prefix(text, "\xef\xbb\xbf"), returns = strchr(text, '\r') != NULL;
+    const gboolean mark = g_str_has_prefix(text, "\xef\xbb\xbf"),
+                   returns = strchr(text, '\r') != NULL;
     const gboolean trails = strstr(text, " \n") || strstr(text, "\t\n") || strstr(text, " \r");
     if (mark || returns || trails)
         loom_finding_add(findings, "N-LIST-TRIMMED", path, NULL, "accepted without its%s%s%s",
@@ -57,7 +89,8 @@ void loom_run_look(LoomRun *run, const LoomNode *section)
         run->dataset->policy.nan = LOOM_NAN_ZERO;
     run->survey = loom_survey_new(run->dataset, run->pool, TRUE);
     loom_survey_classes(run->survey);
-    loom_survey_outliers(run->survey);
+    loom_survey_outliers(run->survey, stage_find(run, "orient") != NULL);
+    resampled_look(run);
     if (loom_params_fill(loom_data_params, &options, section, NULL, "data", NULL, NULL)) {
         loom_survey_patients(run->survey, options.patient_key);
         list_look(findings, options.train);
@@ -72,10 +105,12 @@ void loom_run_look(LoomRun *run, const LoomNode *section)
 /* The first stage whose packets have sizes that do not depend on the case. */
 static const LoomHop *patch_find(const LoomGraph *graph)
 {
+    static const char *const regrid[] = {"orient", "crop_nonzero", "resample", NULL};
+
     for (guint i = 0; i < graph->hops->len; i++) {
         const LoomHop *hop = graph->hops->pdata[i];
 
-        if (strstr(hop->stage->base.name, "resample"))
+        if (g_strv_contains(regrid, hop->stage->base.name))
             return NULL; /* the sizes on disk are not those that arrive */
         if (hop->plan.d && hop->plan.h && hop->plan.w)
             return hop;

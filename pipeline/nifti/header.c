@@ -15,7 +15,8 @@
 #include <nifti2_io.h> /* after GLib: it redefines names that <dirent.h> declares */
 
 #define HEADER_MOST_SIZE ((gint64)1 << 31)
-#define HEADER_MOST_SCALE 1e30  /* no scanner scales like that; a damaged header does */
+#define HEADER_MOST_SCALE 1e30 /* no scanner scales like that; a damaged header does */
+#define HEADER_TYPES "an integer type up to 64 bits, float32 or float64"
 #define HEADER_CIFTI_FIRST 3000 /* NIFTI_INTENT_CONNECTIVITY_*: matrices, not images */
 #define HEADER_CIFTI_LAST 3099
 
@@ -193,12 +194,11 @@ static gboolean header_type(const nifti_2_header *raw, LoomNiftiHeader *header, 
     if (!header->type && nifti_is_valid_datatype(raw->datatype) && raw->datatype != 0)
         return loom_fail_as(
             error, "E-NII-TYPE", LOOM_ERROR_FORMAT,
-            "datatype %s has no single intensity that f32 can hold, want an integer "
-            "type up to 64 bits, float32 or float64",
-            name);
+            "datatype %s has no single intensity that f32 can hold, want " HEADER_TYPES, name);
     if (!header->type)
         return loom_fail_as(error, "E-NII-TYPE", LOOM_ERROR_FORMAT,
-                            "datatype %d is none of NIfTI", raw->datatype);
+                            "datatype %d is none of NIfTI's numbers, want " HEADER_TYPES,
+                            raw->datatype);
     if (raw->bitpix != (gint)header->type->bytes * 8)
         return loom_fail_as(error, "E-NII-BITPIX", LOOM_ERROR_FORMAT,
                             "bitpix is %d, want %u for datatype %s", raw->bitpix,
