@@ -4,6 +4,7 @@
 #include "interrupt.h"
 #include "manifest.h"
 #include "progress.h"
+#include "resume_config.h"
 #include "run_folder.h"
 #include "terminal.h"
 
@@ -14,13 +15,15 @@
 #include <string.h>
 
 static char *folder_option, *rank_option, *size_option, *meet_option;
-static gboolean resume_option, force_option, insecure_option;
+static gboolean resume_option, force_option, force_config_option, insecure_option;
 
 static const GOptionEntry options[] = {
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &folder_option,
      "Folder of the run; runs/<config> by default", "DIR"},
     {"resume", 0, 0, G_OPTION_ARG_NONE, &resume_option, "Go on with the run in that folder",
      NULL},
+    {"force-config", 0, 0, G_OPTION_ARG_NONE, &force_config_option,
+     "With --resume: take a config that changed meanwhile", NULL},
     {"force", 0, 0, G_OPTION_ARG_NONE, &force_option, "Replace the run in that folder", NULL},
     {"rank", 0, 0, G_OPTION_ARG_STRING, &rank_option,
      "Which of several processes this is, from 0", "R"},
@@ -192,7 +195,9 @@ static int run_in(const CommandLine *line, const char *folder, const LoomRegistr
         return COMMAND_WRONG;
     if (!loom_rendezvous_find(&where, &said, environment, NULL, &error)
         || !insecure_allow(config, &error)
-        || !folder_take(folder, &where, config, registry, &made, &error))
+        || !folder_take(folder, &where, config, registry, &made, &error)
+        || (resume_option
+            && !resume_config_check(config, registry, folder, force_config_option, &error)))
         return command_fail(COMMAND_WRONG, error);
     terminal_live("checking the config and the data");
     const LoomRunOptions how = {.folder = folder,
@@ -221,6 +226,8 @@ int cmd_run(int argc, char **argv)
         return COMMAND_WRONG;
     if (resume_option && force_option)
         return command_fail_text(COMMAND_WRONG, "--resume and --force exclude each other");
+    if (force_config_option && !resume_option)
+        return command_fail_text(COMMAND_WRONG, "--force-config is for --resume");
     interrupt_watch();
     g_autoptr(LoomRegistry) registry = command_registry(&line);
     g_autofree char *folder = run_folder_path(folder_option, line.arguments[0]);

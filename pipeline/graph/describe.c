@@ -176,33 +176,56 @@ static void section_complete(LoomNode *mapping, guint at, const LoomParam *rows)
     mapping->items->pdata[at] = full;
 }
 
-static void plugins_complete(const LoomRun *run, LoomNode *mapping, LoomKind kind)
+/* The rows of the plugin that a mapping uses; NULL: it names none that there is. */
+static const LoomParam *rows_of(const LoomRegistry *registry, const LoomNode *node,
+                                LoomKind kind)
 {
-    for (guint i = 0; mapping && i < mapping->items->len; i++) {
-        const LoomNode *use = loom_node_get(mapping->items->pdata[i], "use");
+    const LoomNode *use = loom_node_get(node, "use");
+    const LoomPlugin *plugin = use && use->type == LOOM_NODE_SCALAR
+                                   ? loom_registry_find(registry, kind, use->text)
+                                   : NULL;
 
-        section_complete(mapping, i,
-                         loom_registry_find(run->registry, kind, use->text)->params);
+    return plugin ? plugin->params : NULL;
+}
+
+static void plugins_complete(const LoomRegistry *registry, LoomNode *mapping, LoomKind kind)
+{
+    for (guint i = 0; mapping && mapping->keys && i < mapping->items->len; i++) {
+        const LoomParam *rows = rows_of(registry, mapping->items->pdata[i], kind);
+
+        if (rows)
+            section_complete(mapping, i, rows);
     }
 }
 
 static void named_complete(LoomNode *config, const char *key, const LoomParam *rows)
 {
-    for (guint i = 0; i < config->keys->len; i++)
+    for (guint i = 0; rows && i < config->keys->len; i++)
         if (g_str_equal(((LoomNode *)config->keys->pdata[i])->text, key))
             section_complete(config, i, rows);
 }
 
+LoomNode *loom_config_effective(const LoomNode *given, const LoomRegistry *registry)
+{
+    g_autoptr(LoomNode) config = loom_node_copy(given);
+    LoomNode *graphs = loom_node_get(config, "graphs");
+    const LoomNode *data = loom_node_get(config, "data");
+
+    if (config->type != LOOM_NODE_MAPPING)
+        return g_steal_pointer(&config);
+    if (data && data->type == LOOM_NODE_MAPPING)
+        named_complete(config, "data", loom_data_params);
+    named_complete(config, "backend",
+                   rows_of(registry, loom_node_get(config, "backend"), LOOM_KIND_BACKEND));
+    plugins_complete(registry, loom_node_get(config, "models"), LOOM_KIND_MODEL);
+    for (guint i = 0; graphs && graphs->keys && i < graphs->items->len; i++)
+        plugins_complete(registry, graphs->items->pdata[i], LOOM_KIND_STAGE);
+    return g_steal_pointer(&config);
+}
+
 char *loom_run_config(const LoomRun *run)
 {
-    g_autoptr(LoomNode) config = loom_node_copy(run->config);
-    LoomNode *graphs = loom_node_get(config, "graphs");
+    g_autoptr(LoomNode) config = loom_config_effective(run->config, run->registry);
 
-    named_complete(config, "data", loom_data_params);
-    if (run->backend)
-        named_complete(config, "backend", run->backend->plugin->params);
-    plugins_complete(run, loom_node_get(config, "models"), LOOM_KIND_MODEL);
-    for (guint i = 0; i < graphs->items->len; i++)
-        plugins_complete(run, graphs->items->pdata[i], LOOM_KIND_STAGE);
     return loom_yaml_write(config);
 }

@@ -66,6 +66,8 @@ char *loom_run_describe(const LoomRun *run);
 char *loom_run_dot(const LoomRun *run);
 /* The config as it took effect, defaults included, as YAML; (transfer full). */
 char *loom_run_config(const LoomRun *run);
+/* The same tree of a config that need not be right: what cannot be completed stays. */
+LoomNode *loom_config_effective(const LoomNode *config, const LoomRegistry *registry);
 /* What the run will need: tensors of models, packets in flight at most (0: sizes unknown). */
 guint64 loom_run_model_bytes(const LoomRun *run);
 guint64 loom_run_packets(const LoomRun *run);

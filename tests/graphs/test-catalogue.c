@@ -11,7 +11,7 @@
  *   48         2 GiB: unit/volume_scan (large)
  *   62         image and label on one grid after resampling: the stage's own tests
  *   79, 82     what a network wants of a patch: graphs/wrong-data (sizes)
- *   90         a config that changed before --resume: graphs/resume-config
+ *   90         a config that changed before --resume: graphs/cli (resume-config)
  */
 #include "loom_test.h"
 #include "nifti_bytes.h"

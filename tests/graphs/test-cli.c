@@ -418,6 +418,31 @@ static void test_terminate(void)
     assert_stops(SIGTERM, 75);
 }
 
+/* A config that changed since the checkpoint: told, and refused where it would be another run.
+ */
+static void test_resume_config(void)
+{
+    g_autofree char *folder = small_set();
+
+    assert_done(folder, "run c.yaml -o r --set run.steps=4");
+    g_auto(Typed) longer = type(folder, "run c.yaml -o r --resume");
+    g_assert_cmpint(longer.code, ==, 0);
+    typed_assert_in(longer.err, "run.steps changed since this run began: 4 -> 8\n");
+    typed_assert_in(longer.out, "done: 8 steps");
+    g_auto(Typed) same = type(folder, "run c.yaml -o r --resume");
+    g_assert_null(strstr(same.err, "changed since"));
+    assert_refused(folder, "run c.yaml -o r --resume --set graphs.train.step.rate=0.5", 2,
+                   "graphs.train.step.rate changed since this run began: ");
+    assert_refused(folder, "run c.yaml -o r --resume --set graphs.train.step.rate=0.5", 2,
+                   "graphs.train.step.rate differs from");
+    g_auto(Typed) forced = type(folder, "run c.yaml -o r --resume --force-config --set "
+                                        "graphs.train.step.rate=0.5 --set run.steps=10");
+    g_assert_cmpint(forced.code, ==, 0);
+    typed_assert_in(forced.out, "done: 10 steps");
+    assert_refused(folder, "run c.yaml --force-config", 2, "--force-config is for --resume");
+    loom_test_folder_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -433,6 +458,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/evaluate/itself", test_evaluate_itself);
     g_test_add_func("/cli/evaluate/pairs", test_evaluate_pairs);
     g_test_add_func("/cli/check", test_check);
+    g_test_add_func("/cli/resume-config", test_resume_config);
     g_test_add_func("/cli/run-predict", test_run_predict);
     g_test_add_func("/cli/predict/damaged", test_predict_damaged);
     g_test_add_func("/cli/interrupt", test_interrupt);
