@@ -138,8 +138,25 @@ static void needs_add(JsonBuilder *builder, const LoomRun *run, const CheckTime 
     json_builder_end_object(builder);
 }
 
+static void fixed_add(JsonBuilder *builder, const GPtrArray *fixed)
+{
+    json_builder_set_member_name(builder, "fixed");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < fixed->len; i++) {
+        const LoomFixed *one = fixed->pdata[i];
+
+        json_builder_begin_object(builder);
+        text_add(builder, "file", one->file);
+        text_add(builder, "case", one->id);
+        text_add(builder, "done", one->done);
+        text_add(builder, "left", one->left);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+}
+
 char *check_json(const char *config, const LoomRun *run, const LoomFindings *findings,
-                 const CheckTime *time)
+                 const CheckTime *time, const GPtrArray *fixed)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
 
@@ -152,6 +169,8 @@ char *check_json(const char *config, const LoomRun *run, const LoomFindings *fin
         classes_add(builder, loom_run_survey(run));
     if (run && loom_run_planned(run))
         needs_add(builder, run, time);
+    if (fixed)
+        fixed_add(builder, fixed);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
     return json_to_string(root, FALSE);

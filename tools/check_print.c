@@ -183,3 +183,23 @@ void check_classes_print(const LoomSurvey *survey)
                 dataset->label_names[k], train, train_voxels, validate, validate_voxels);
     }
 }
+
+/* ---- a copy -------------------------------------------------------------------------- */
+
+void check_fixed_print(const GPtrArray *fixed, const char *folder, guint width)
+{
+    guint written = 0;
+
+    g_print("\n");
+    for (guint i = 0; i < fixed->len; i++) {
+        const LoomFixed *one = fixed->pdata[i];
+        g_autofree char *text =
+            g_strdup_printf("%s: %s%s%s", one->file, one->done ? one->done : "not fixed",
+                            one->left ? "; left: " : "", one->left ? one->left : "");
+
+        written += one->done != NULL;
+        wrapped(text, 0, PRINT_INDENT, width);
+    }
+    g_print("%u file%s written in %s, the others are links\n", written, written == 1 ? "" : "s",
+            folder);
+}

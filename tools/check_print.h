@@ -1,6 +1,7 @@
 /* check_print.h - what `segloom check` found, for people and as JSON. */
 #pragma once
 
+#include "data/fix.h"
 #include "graph/run.h"
 
 #include <json-glib/json-glib.h>
@@ -17,6 +18,13 @@ typedef struct {
 void check_findings_print(const LoomFindings *findings, const char *folder, guint width);
 /* Which class is in how many cases and voxels of each split. */
 void check_classes_print(const LoomSurvey *survey);
-/* @run: NULL where the config could not be read. */
+/* What became of each file of a copy, and how many are only links. */
+void check_fixed_print(const GPtrArray *fixed, const char *folder, guint width);
+/* Runs a few steps of @config without leaving anything, and reads one case.  FALSE: it failed,
+ * and the reason is a finding. */
+gboolean check_time(const LoomNode *config, const LoomRegistry *registry, const LoomRun *run,
+                    LoomFindings *findings, CheckTime *time);
+/* @fixed: LoomFixed *, NULL: nothing was written.  @run: NULL where the config could not be
+ * read. */
 char *check_json(const char *config, const LoomRun *run, const LoomFindings *findings,
-                 const CheckTime *time);
+                 const CheckTime *time, const GPtrArray *fixed);

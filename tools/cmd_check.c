@@ -1,14 +1,22 @@
 /* cmd_check - segloom check: every problem of config, data and plugins before any work. */
 #include "check_print.h"
 #include "command.h"
+#include "interrupt.h"
 #include "terminal.h"
 
 #include "core/lock.h"
 
-static gboolean json_option, strict_option;
+#include <math.h>
+
+static gboolean json_option, strict_option, time_option;
+static char *fix_option;
 
 static const GOptionEntry options[] = {
     {"json", 0, 0, G_OPTION_ARG_NONE, &json_option, "One JSON object instead of text", NULL},
+    {"fix", 0, 0, G_OPTION_ARG_FILENAME, &fix_option,
+     "Write what can be put right without guessing into a new folder", "DIR"},
+    {"time", 0, 0, G_OPTION_ARG_NONE, &time_option, "Run a few steps to see how long they take",
+     NULL},
     {"strict", 0, 0, G_OPTION_ARG_NONE, &strict_option, "Warnings count as errors", NULL},
     G_OPTION_ENTRY_NULL,
 };
@@ -28,7 +36,12 @@ static const CommandUsage usage = {
         "  column, case, text}], dataset: {name, folder, cases, train, validate,\n"
         "  channels, labels}, classes: [{label, name, train: {cases, voxels}, validate:\n"
         "  {...}}], steps, ranks, model_bytes, packets_in_flight, disk:\n"
-        "  {checkpoint_bytes, prediction_bytes}, time: {step_seconds, load_seconds}}",
+        "  {checkpoint_bytes, prediction_bytes}, time: {step_seconds, load_seconds},\n"
+        "  fixed: [{file, case, done, left}]}\n"
+        "\n"
+        "--fix DIR copies the data set: files that are odd but clear (bytes behind the\n"
+        "end, slope 0, forms that prefer: settles, grids that differ by rounding, float\n"
+        "labels) are written anew, all others are links; what is left is listed.",
     .example = "segloom check configs/hippocampus.yaml --set data.dataset=DIR",
     .options = options,
     .flags = COMMAND_CONFIG | COMMAND_MODULES,
@@ -76,7 +89,33 @@ static void dataset_print(const LoomDataset *dataset)
     }
 }
 
-static void needs_print(const LoomRun *run)
+/* "2 h 5 min", "40 s"; (transfer full). */
+static char *duration_text(double seconds)
+{
+    if (seconds < 120)
+        return g_strdup_printf("%.3g s", seconds);
+    if (seconds < 7200)
+        return g_strdup_printf("%.0f min", seconds / 60);
+    return g_strdup_printf("%.0f h %.0f min", floor(seconds / 3600), fmod(seconds, 3600) / 60);
+}
+
+static void time_print(const LoomRun *run, const CheckTime *time)
+{
+    const double steps = (double)loom_run_steps(run) * time->step;
+    g_autofree char *all = duration_text(steps);
+
+    if (time->load <= 0) {
+        g_print("time      not measured (--time runs a few steps)\n");
+        return;
+    }
+    g_print("time      a case loads in %.3g s", time->load);
+    if (time->step > 0)
+        g_print(", a step takes %.3g s\n          %s in all, without validation", time->step,
+                all);
+    g_print("\n");
+}
+
+static void needs_print(const LoomRun *run, const CheckTime *time)
 {
     g_autofree char *bytes = command_bytes(loom_run_model_bytes(run));
     guint64 checkpoints, predictions;
@@ -92,6 +131,12 @@ static void needs_print(const LoomRun *run)
         g_print("packets   at most %u in flight\n", (guint)loom_run_packets(run));
     g_print("disk      %s for checkpoints and model%s%s%s\n", kept, predictions ? ", " : "",
             predictions ? masks : "", predictions ? " for masks before compression" : "");
+    time_print(run, time);
+}
+
+static guint width(void)
+{
+    return CLAMP(terminal_width(), 60, 100);
 }
 
 static void count_append(GString *text, guint n, const char *what)
@@ -101,7 +146,7 @@ static void count_append(GString *text, guint n, const char *what)
                                n == 1 ? "" : "s");
 }
 
-static void text_print(const LoomRun *run, const LoomFindings *findings)
+static void text_print(const LoomRun *run, const LoomFindings *findings, const CheckTime *time)
 {
     const LoomDataset *dataset = run ? loom_run_dataset(run) : NULL;
     g_autoptr(GString) sum = g_string_new(NULL);
@@ -114,15 +159,14 @@ static void text_print(const LoomRun *run, const LoomFindings *findings)
     if (dataset)
         dataset_print(dataset);
     if (run && loom_run_planned(run))
-        needs_print(run);
+        needs_print(run, time);
     if (run && loom_run_survey(run) && dataset->n_labels) {
         g_print("\n");
         check_classes_print(loom_run_survey(run));
     }
     if (loom_findings_count(findings) && dataset)
         g_print("\n");
-    check_findings_print(findings, dataset ? dataset->folder : NULL,
-                         CLAMP(terminal_width(), 60, 100));
+    check_findings_print(findings, dataset ? dataset->folder : NULL, width());
     count_append(sum, loom_findings_of(findings, LOOM_SEVERITY_ERROR), "error");
     count_append(sum, loom_findings_of(findings, LOOM_SEVERITY_WARNING), "warning");
     count_append(sum, loom_findings_of(findings, LOOM_SEVERITY_NOTE), "note");
@@ -135,20 +179,82 @@ static void text_print(const LoomRun *run, const LoomFindings *findings)
 
 /* ---- the command --------------------------------------------------------------------- */
 
+/* From here on what engine and plugins warn of is kept, until hearing_end. */
+static void hearing_begin(void)
+{
+    heard = loom_findings_new();
+    g_log_set_default_handler(log_hear, NULL);
+}
+
+/* @to: takes what was heard; NULL: it was heard before. */
+static void hearing_end(LoomFindings *to)
+{
+    command_log_init();
+    if (to)
+        loom_findings_move(to, heard, NULL);
+    g_clear_pointer(&heard, loom_findings_free);
+}
+
 /* Opens without doing; what engine and plugins warn of meanwhile is a finding too. */
 static LoomRun *run_look(LoomNode *config, const LoomRegistry *registry, LoomFindings *findings)
 {
     const LoomRunOptions look = {.findings = findings};
 
-    heard = loom_findings_new();
-    g_log_set_default_handler(log_hear, NULL);
+    hearing_begin();
     terminal_live("checking the config and all voxels of the data");
     LoomRun *run = loom_run_open(config, registry, &look, NULL);
     terminal_live(NULL);
-    command_log_init();
-    loom_findings_move(findings, heard, NULL);
-    g_clear_pointer(&heard, loom_findings_free);
+    hearing_end(findings);
+    loom_findings_sort(findings);
     return run;
+}
+
+/* --time, of a config without errors. */
+static void measure(const LoomNode *config, const LoomRegistry *registry, const LoomRun *run,
+                    LoomFindings *findings, CheckTime *time)
+{
+    if (!time_option || !run || !loom_run_planned(run)
+        || loom_findings_of(findings, LOOM_SEVERITY_ERROR))
+        return;
+    hearing_begin();
+    terminal_live("running a few steps");
+    check_time(config, registry, run, findings, time);
+    terminal_live(NULL);
+    hearing_end(NULL);
+}
+
+/* --fix DIR.  NULL: it was not asked for, or failed with a finding. */
+static GPtrArray *fix(const LoomRun *run, LoomFindings *findings)
+{
+    GError *error = NULL;
+    GPtrArray *fixed = NULL;
+
+    if (!fix_option)
+        return NULL;
+    if (!run || !loom_run_survey(run))
+        loom_fail_as(&error, "E-FIX", LOOM_ERROR_CONFIG,
+                     "--fix: there is no data set that could be opened");
+    else
+        fixed = loom_fix(loom_run_survey(run), findings, fix_option, &error);
+    if (!fixed) {
+        loom_error_call(error, "E-FIX");
+        loom_findings_take(findings, error);
+    }
+    return fixed;
+}
+
+static void print(const CommandLine *line, const LoomRun *run, const LoomFindings *findings,
+                  const CheckTime *time, const GPtrArray *fixed)
+{
+    if (json_option) {
+        g_autofree char *text = check_json(line->arguments[0], run, findings, time, fixed);
+
+        g_print("%s\n", text);
+        return;
+    }
+    text_print(run, findings, time);
+    if (fixed)
+        check_fixed_print(fixed, fix_option, width());
 }
 
 int cmd_check(int argc, char **argv)
@@ -157,10 +263,11 @@ int cmd_check(int argc, char **argv)
     g_autoptr(LoomFindings) findings = loom_findings_new();
     g_autoptr(LoomRun) run = NULL;
     GError *error = NULL;
-    const CheckTime time = {0};
+    CheckTime time = {0};
 
     if (!command_parse(&line, &usage, argc, argv))
         return COMMAND_WRONG;
+    interrupt_watch();
     g_autoptr(LoomRegistry) registry = command_registry(&line);
     if (!registry)
         return COMMAND_WRONG;
@@ -169,13 +276,9 @@ int cmd_check(int argc, char **argv)
         run = run_look(config, registry, findings);
     else
         loom_findings_take(findings, error);
-    loom_findings_sort(findings);
-    if (json_option) {
-        g_autofree char *text = check_json(line.arguments[0], run, findings, &time);
-        g_print("%s\n", text);
-    } else {
-        text_print(run, findings);
-    }
+    g_autoptr(GPtrArray) fixed = fix(run, findings);
+    measure(config, registry, run, findings, &time);
+    print(&line, run, findings, &time, fixed);
     const guint errors = loom_findings_of(findings, LOOM_SEVERITY_ERROR);
     const guint warnings = loom_findings_of(findings, LOOM_SEVERITY_WARNING);
     return errors || (strict_option && warnings) ? COMMAND_WRONG : COMMAND_DONE;

@@ -154,6 +154,7 @@ typedef struct {
     const guint8 *nonzero;
     gint64 nonzero_bits;
     Bad fraction, negative, beyond; /* no whole number; below 0; above 255, or not finite */
+    Bad rounded;                    /* almost a whole number */
 } LabelLook;
 
 static void label_odd(LabelLook *look, gint64 v, float value)
@@ -180,6 +181,8 @@ static gboolean label_take(G_GNUC_UNUSED const LoomNiftiHeader *header, gint64 f
             label_odd(look, v, values[i]);
             continue;
         }
+        if (values[i] != (float)label)
+            bad_add(&look->rounded, v, (double)values[i]);
         LoomLabelCount *count = &look->scan->of[label];
         if (count->n++ == 0)
             count->first = v;
@@ -231,6 +234,11 @@ gboolean loom_label_scan(const char *path, const LoomVolumePolicy *policy,
     }
     if (!loom_volume_file_each(&file, label_take, &look, &error))
         return stopped(&file, findings, error);
+    if (look.rounded.n)
+        loom_finding_add(findings, "N-LABEL-ROUNDED", path, NULL,
+                         "%" G_GINT64_FORMAT
+                         " voxels such as %.9g are rounded to whole numbers",
+                         look.rounded.n, look.rounded.value);
     const gboolean whole =
         labels_tell(&file, &look.fraction, "E-LABEL-FRACTION", "no whole numbers");
     const gboolean above = labels_tell(&file, &look.negative, "E-LABEL-NEGATIVE", "negative");

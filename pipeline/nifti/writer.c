@@ -4,6 +4,8 @@
  * is no extension: those of scanners hold patients' names. Source: nifti1.h and nifti2.h; RFC
  * 1952. */
 #define ZLIB_CONST /* next_in is a pointer to const */
+#include "nifti/writer.h"
+
 #include "store/file_replace.h"
 
 #include <loom/data.h>
@@ -21,16 +23,19 @@
 
 /* ---- header ------------------------------------------------------------------------- */
 
-static void header_two(const LoomGeometry *geometry, gboolean labels, gint64 channels,
+static void header_two(const LoomGeometry *geometry, const LoomNumbers *numbers,
                        nifti_2_header *to)
 {
+    const gint64 channels = numbers->channels;
+
     *to = (nifti_2_header){.sizeof_hdr = sizeof *to,
-                           .datatype = labels ? DT_UINT8 : DT_FLOAT32,
-                           .bitpix = labels ? 8 : 32,
+                           .datatype = (gint16)numbers->type->code,
+                           .bitpix = (gint16)(8 * numbers->type->bytes),
                            .dim = {channels > 1 ? 4 : 3, geometry->size[0], geometry->size[1],
                                    geometry->size[2], channels, 1, 1, 1},
                            .vox_offset = sizeof *to + 4, /* 4 bytes: no extension */
-                           .scl_slope = 1,
+                           .scl_slope = numbers->slope,
+                           .scl_inter = numbers->intercept,
                            .qform_code = geometry->qform_code,
                            .sform_code = geometry->sform_code,
                            .quatern_b = geometry->quatern[0],
@@ -57,7 +62,8 @@ static void header_one(const nifti_2_header *from, nifti_1_header *to)
                            .datatype = from->datatype,
                            .bitpix = from->bitpix,
                            .vox_offset = sizeof *to + 4,
-                           .scl_slope = 1,
+                           .scl_slope = (float)from->scl_slope,
+                           .scl_inter = (float)from->scl_inter,
                            .qform_code = (short)from->qform_code,
                            .sform_code = (short)from->sform_code,
                            .quatern_b = (float)from->quatern_b,
@@ -81,14 +87,14 @@ static void header_one(const nifti_2_header *from, nifti_1_header *to)
 }
 
 /* Header and the four zeros behind it.  Returns: their length. */
-static gsize header_pack(const LoomGeometry *geometry, gboolean labels, gint64 channels,
+static gsize header_pack(const LoomGeometry *geometry, const LoomNumbers *numbers,
                          guint8 to[sizeof(nifti_2_header) + 4])
 {
     nifti_2_header two;
     nifti_1_header one;
-    gint64 most = channels;
+    gint64 most = numbers->channels;
 
-    header_two(geometry, labels, channels, &two);
+    header_two(geometry, numbers, &two);
     memset(to, 0, sizeof two + 4);
     for (guint i = 0; i < 3; i++)
         most = MAX(most, geometry->size[i]);
@@ -197,26 +203,34 @@ static gboolean volume_fits(const LoomTensor *volume, const LoomGeometry *geomet
                      found, geometry->size[0], geometry->size[1], geometry->size[2]);
 }
 
+gboolean loom_volume_write_numbers(const char *path, const LoomNumbers *numbers,
+                                   const LoomGeometry *geometry, GError **error)
+{
+    guint8 header[sizeof(nifti_2_header) + 4];
+    const gsize header_bytes = header_pack(geometry, numbers, header);
+    g_autoptr(Output) output = output_open(path, error);
+
+    return output && output_write(output, header, header_bytes, error)
+           && output_write(output, numbers->values, numbers->length, error)
+           && (!output->gzip || output_deflate(output, header, 0, Z_FINISH, error))
+           && loom_replacement_commit(output->file, NULL, error);
+}
+
 gboolean loom_volume_write(const char *path, const LoomTensor *volume,
                            const LoomGeometry *geometry, GError **error)
 {
-    guint8 header[sizeof(nifti_2_header) + 4];
-    g_autoptr(Output) output = NULL;
-
     g_assert(path && volume && geometry);
     if (!volume_fits(volume, geometry, error)) {
         g_prefix_error(error, "'%s': ", path);
         return FALSE;
     }
     const gboolean labels = loom_tensor_dtype(volume) == LOOM_U8;
-    const gsize header_bytes =
-        header_pack(geometry, labels, loom_tensor_size(volume, 'C'), header);
-    gconstpointer voxels =
-        labels ? (gconstpointer)loom_tensor_u8(volume) : (gconstpointer)loom_tensor_f32(volume);
+    const LoomNumbers numbers = {.type = loom_voxel_type(labels ? DT_UINT8 : DT_FLOAT32),
+                                 .slope = 1,
+                                 .channels = loom_tensor_size(volume, 'C'),
+                                 .values = labels ? (gconstpointer)loom_tensor_u8(volume)
+                                                  : (gconstpointer)loom_tensor_f32(volume),
+                                 .length = loom_tensor_bytes(volume)};
 
-    output = output_open(path, error);
-    return output && output_write(output, header, header_bytes, error)
-           && output_write(output, voxels, loom_tensor_bytes(volume), error)
-           && (!output->gzip || output_deflate(output, header, 0, Z_FINISH, error))
-           && loom_replacement_commit(output->file, NULL, error);
+    return loom_volume_write_numbers(path, &numbers, geometry, error);
 }
