@@ -260,8 +260,6 @@ static void print(const CommandLine *line, const LoomRun *run, const LoomFinding
 int cmd_check(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
-    g_autoptr(LoomFindings) findings = loom_findings_new();
-    g_autoptr(LoomRun) run = NULL;
     GError *error = NULL;
     CheckTime time = {0};
 
@@ -271,7 +269,9 @@ int cmd_check(int argc, char **argv)
     g_autoptr(LoomRegistry) registry = command_registry(&line);
     if (!registry)
         return COMMAND_WRONG;
+    g_autoptr(LoomFindings) findings = loom_findings_new();
     g_autoptr(LoomNode) config = command_config_read(&line, &error);
+    g_autoptr(LoomRun) run = NULL; /* freed before what it borrows */
     if (config)
         run = run_look(config, registry, findings);
     else

@@ -72,12 +72,12 @@ static void test_labels(void)
     g_assert_cmpint(scan.of[1].first, ==, 1);
     g_assert_cmpint(scan.of[2].first, ==, 7);
     g_assert_cmpint(scan.on_image, ==, 2);
-    static const char *const codes[] = {"E-LABEL-FRACTION", "E-LABEL-NEGATIVE",
-                                        "E-LABEL-VALUE"};
-    g_assert_cmpuint(loom_findings_count(findings), ==, 3);
-    for (guint i = 0; i < 3; i++)
+    static const char *const codes[] = {"N-LABEL-ROUNDED", "E-LABEL-FRACTION",
+                                        "E-LABEL-NEGATIVE", "E-LABEL-VALUE"};
+    g_assert_cmpuint(loom_findings_count(findings), ==, 4);
+    for (guint i = 0; i < 4; i++)
         g_assert_cmpstr(loom_findings_at(findings, i)->code, ==, codes[i]);
-    g_assert_nonnull(strstr(loom_findings_at(findings, 1)->text, "negative: 2 voxels"));
+    g_assert_nonnull(strstr(loom_findings_at(findings, 2)->text, "negative: 2 voxels"));
 }
 
 /* Analyze 7.5: no magic, its orientation unknown, its scale factor none of NIfTI's. */
