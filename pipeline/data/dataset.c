@@ -227,7 +227,11 @@ static gboolean found_take(LoomDataset *dataset, LoomFound *found,
         found->name ? g_steal_pointer(&found->name) : g_path_get_basename(options->dataset);
     channels_take(dataset, found, n_volumes, g_steal_pointer(&volume_of));
     cases_take(dataset, found, &said);
-    return loom_split_make(dataset, said, options, error);
+    if (loom_split_make(dataset, said, options, error))
+        return TRUE;
+    if (error)
+        loom_error_call(*error, "E-SPLIT");
+    return FALSE;
 }
 
 static gboolean folder_read(LoomDataset *dataset, const LoomDataOptions *options, int layout,

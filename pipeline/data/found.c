@@ -193,8 +193,9 @@ static gboolean missing_check(const LoomFound *found, GError **error)
     if (!found->unlabelled)
         n += column_check(found, "label", -1, table);
     return !n
-           || loom_fail(error, LOOM_ERROR_IO, "%u file%s missing: %s (looked for %s)", n,
-                        n == 1 ? " is" : "s are", table->str, found->pattern);
+           || loom_fail_as(error, "E-DATA-MISSING", LOOM_ERROR_IO,
+                           "%u file%s missing: %s (looked for %s)", n, n == 1 ? " is" : "s are",
+                           table->str, found->pattern);
 }
 
 /* "a.nii" beside "a.nii.gz": which is meant?  And no file may serve two cases. */
@@ -212,9 +213,9 @@ static gboolean path_check(GHashTable *seen, const char *path, const LoomCase *o
                             "case '%s' has '%s' and '%s': want only one of them", one->id,
                             packed ? twin : path, packed ? path : twin);
     if (other)
-        return loom_fail(error, LOOM_ERROR_FORMAT,
-                         "'%s' belongs to case '%s' and to case '%s', or to one twice", path,
-                         other, one->id);
+        return loom_fail_as(error, "E-DATA-TWICE", LOOM_ERROR_FORMAT,
+                            "'%s' belongs to case '%s' and to case '%s', or to one twice", path,
+                            other, one->id);
     g_hash_table_insert(seen, (gpointer)(guintptr)path, one->id);
     return TRUE;
 }
@@ -242,8 +243,8 @@ static gboolean number_check(const LoomFound *found, GError **error)
     const gboolean named = wanted > n && found->unpaired && *found->unpaired;
 
     if (wanted >= 0 && wanted != n)
-        return loom_fail(
-            error, LOOM_ERROR_FORMAT,
+        return loom_fail_as(
+            error, "E-DATA-NUMBER", LOOM_ERROR_FORMAT,
             "dataset.json says numTraining %" G_GINT64_FORMAT
             ", but there are %" G_GINT64_FORMAT " cases, %" G_GINT64_FORMAT " too %s%s%s%s",
             wanted, n, ABS(wanted - n), wanted > n ? "few" : "many", named ? ": '" : "",
@@ -264,7 +265,8 @@ static gboolean ids_check(const LoomFound *found, GError **error)
         if (!*id || strchr(id, '/'))
             return loom_fail(error, LOOM_ERROR_FORMAT, "'%s' is no name of a case", id);
         if (g_str_equal(id, last))
-            return loom_fail(error, LOOM_ERROR_FORMAT, "case '%s' is there twice", id);
+            return loom_fail_as(error, "E-DATA-TWICE", LOOM_ERROR_FORMAT,
+                                "case '%s' is there twice", id);
         last = id;
     }
     return TRUE;

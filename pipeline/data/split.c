@@ -226,11 +226,11 @@ static gboolean patients_check(const LoomDataset *dataset, GError **error)
         const guint other = GPOINTER_TO_UINT(at);
         const gboolean trains = dataset->in_train[i] == LOOM_SIDE_TRAINS;
         if (dataset->in_train[i] != dataset->in_train[other])
-            return loom_fail(error, LOOM_ERROR_CONFIG,
-                             "patient '%s' is on both sides of the split: case '%s' trains, "
-                             "case '%s' validates",
-                             patient, dataset->cases[trains ? i : other].id,
-                             dataset->cases[trains ? other : i].id);
+            return loom_fail_as(error, "E-SPLIT-PATIENT", LOOM_ERROR_CONFIG,
+                                "patient '%s' is on both sides of the split: case '%s' trains, "
+                                "case '%s' validates",
+                                patient, dataset->cases[trains ? i : other].id,
+                                dataset->cases[trains ? other : i].id);
     }
     return TRUE;
 }
