@@ -14,7 +14,7 @@ static char *fix_option;
 static const GOptionEntry options[] = {
     {"json", 0, 0, G_OPTION_ARG_NONE, &json_option, "One JSON object instead of text", NULL},
     {"fix", 0, 0, G_OPTION_ARG_FILENAME, &fix_option,
-     "Write what can be put right without guessing into a new folder", "DIR"},
+     "Copy the data set, put right without guessing", "DIR"},
     {"time", 0, 0, G_OPTION_ARG_NONE, &time_option, "Run a few steps to see how long they take",
      NULL},
     {"strict", 0, 0, G_OPTION_ARG_NONE, &strict_option, "Warnings count as errors", NULL},
