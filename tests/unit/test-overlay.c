@@ -1,6 +1,7 @@
 /* Pictures of predictions: which slice, which way up, which cases, which files. */
 #include "loom_test.h"
 
+#include "../stages/report/overlay_cases.h"
 #include "../stages/report/overlay_draw.h"
 
 #include <cairo.h>
@@ -133,6 +134,66 @@ static void test_region(void)
     overlay_plane_region(&plane, nothing, truth, &region);
     g_assert_cmpint(region.width, ==, 100);
     g_assert_cmpint(region.height, ==, 80);
+}
+
+/* ---- cases of several ranks --------------------------------------------------------- */
+
+/* A case that was drawn, as a rank keeps it. */
+static void case_keep(OverlayCases *cases, gint64 number, double dice, const char *png)
+{
+    OverlayShown *shown = g_new0(OverlayShown, 1);
+
+    shown->number = number;
+    shown->id = g_strdup_printf("case %d", (int)number);
+    shown->dice = dice;
+    shown->counts[2] = 10 * number;
+    g_assert_true(overlay_cases_add(cases, shown));
+    shown->plane = g_strdup("axial");
+    shown->slice = 7;
+    shown->png = g_bytes_new(png, strlen(png));
+}
+
+static const OverlayShown *case_at(const OverlayCases *cases, guint i)
+{
+    return cases->all->pdata[i];
+}
+
+/* Two ranks, two cases each: the worst and the best of all four, in the data set's order. */
+static void test_ranks(void)
+{
+    OverlayCases a, b;
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    g_autoptr(GError) error = NULL;
+    const char damaged[] = "not what a rank packs";
+
+    overlay_cases_init(&a, 2);
+    overlay_cases_init(&b, 2);
+    case_keep(&a, 1, 0.5, "of 1");
+    case_keep(&a, 3, 0.9, "of 3");
+    case_keep(&b, 0, 0.1, "of 0");
+    case_keep(&b, 2, 1.0, "of 2");
+    g_ptr_array_add(all, overlay_cases_pack(&a));
+    g_ptr_array_add(all, overlay_cases_pack(&b));
+    g_assert_true(overlay_cases_unite(&a, all, &error));
+    g_assert_cmpuint(a.all->len, ==, 4);
+    for (guint i = 0; i < 4; i++) {
+        const OverlayShown *shown = case_at(&a, i);
+
+        g_assert_cmpint(shown->number, ==, i);
+        g_assert_cmpint(shown->counts[2], ==, 10 * i);
+        g_assert_cmpint(shown->slice, ==, 7);
+        g_assert_true((shown->png != NULL) == (i % 2 == 0));
+    }
+    g_assert_true(memcmp(g_bytes_get_data(case_at(&a, 2)->png, NULL), "of 2", 4) == 0);
+    g_assert_true(a.drawn->pdata[0] == case_at(&a, 0) && a.drawn->pdata[1] == case_at(&a, 2));
+
+    /* bytes that are none of ours: no case, or refused, never a crash */
+    g_ptr_array_set_size(all, 0);
+    g_ptr_array_add(all, g_bytes_new_static(damaged, sizeof damaged));
+    if (!overlay_cases_unite(&a, all, &error))
+        g_assert_error(error, LOOM_ERROR, LOOM_ERROR_FORMAT);
+    overlay_cases_clear(&a);
+    overlay_cases_clear(&b);
 }
 
 /* ---- the stage ---------------------------------------------------------------------- */
@@ -303,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/overlay/unknown", test_unknown);
     g_test_add_func("/stages/overlay/choose", test_choose);
     g_test_add_func("/stages/overlay/region", test_region);
+    g_test_add_func("/stages/overlay/ranks", test_ranks);
     g_test_add_func("/stages/overlay/files", test_files);
     g_test_add_func("/stages/overlay/aspect", test_aspect);
     g_test_add_func("/stages/overlay/errors", test_errors);
