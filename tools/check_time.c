@@ -62,7 +62,7 @@ static double load_time(const LoomDataset *dataset)
     const LoomCase *one = &dataset->cases[0];
     const gint64 begin = g_get_monotonic_time();
 
-    for (guint c = 0; c < dataset->n_channels; c++) {
+    for (guint c = 0; c < loom_dataset_files(dataset); c++) {
         g_autoptr(LoomTensor) image =
             loom_volume_read_by(one->images[c], &dataset->policy, NULL, NULL);
     }

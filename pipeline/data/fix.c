@@ -174,8 +174,8 @@ GPtrArray *loom_fix(const LoomSurvey *survey, const LoomFindings *findings, cons
     for (guint i = 0; i < dataset->n_cases; i++) {
         const LoomCase *one = &dataset->cases[i];
 
-        for (guint c = 0; c <= dataset->n_channels; c++) {
-            const gboolean labels = c == dataset->n_channels;
+        for (guint c = 0; c <= loom_dataset_files(dataset); c++) {
+            const gboolean labels = c == loom_dataset_files(dataset);
             const char *path = labels ? one->label : one->images[c];
 
             if (path
