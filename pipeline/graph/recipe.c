@@ -2,6 +2,8 @@
  * that `segloom predict` needs neither the config nor the loss. */
 #include "state.h"
 
+#include "config/scalar.h"
+
 #include <json-glib/json-glib.h>
 
 /* The stage that turns an image into a prediction with @model: it reads the model and writes
@@ -47,10 +49,28 @@ static const LoomHop *refiner_find(const LoomHop *hop)
     return found;
 }
 
+/* "8GiB" would be a string in JSON, which is none of a size's spellings: numbers are the same
+ * in both. */
+static void sizes_plain(const LoomParam *rows, const LoomNode *mapping)
+{
+    for (const LoomParam *row = rows; row && row->name; row++) {
+        LoomNode *node = loom_node_get(mapping, row->name);
+        guint64 bytes;
+
+        if (row->type != LOOM_PARAM_BYTES || !node
+            || !loom_scalar_bytes(node, row->name, &bytes, NULL))
+            continue;
+        g_free(node->text);
+        node->text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+    }
+}
+
 static void member_add(JsonBuilder *builder, const char *name, const LoomParam *rows,
                        const LoomNode *node)
 {
     g_autoptr(LoomNode) full = loom_params_node(rows, node);
+
+    sizes_plain(rows, full);
     g_autofree char *text = loom_yaml_json(full);
 
     json_builder_set_member_name(builder, name);
