@@ -2,22 +2,36 @@
 #include "command.h"
 #include "image_files.h"
 #include "interrupt.h"
-#include "predict_config.h"
+#include "predict_done.h"
+#include "predict_models.h"
+#include "predictor.h"
 #include "terminal.h"
 
-#include "data/dataset.h"
-#include "graph/run.h"
+#include "config/scalar.h"
 
-#include <errno.h>
-#include <glib/gstdio.h>
+#include <math.h>
 #include <signal.h>
+#include <string.h>
 
-static char *folder_option, *backend_option;
+#define SAID_AT_MOST 5
+#define LONG_SECONDS 10 /* a case that takes longer is announced */
+
+static char *folder_option, *backend_option, *memory_option, *mirror_option;
+static char **model_option;
 static gint64 threads_option;
+static gboolean overwrite_option;
 
 static const GOptionEntry options[] = {
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &folder_option,
      "Folder for the masks, OUT/NAME.nii.gz; required", "OUT"},
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME_ARRAY, &model_option,
+     "Instead of MODEL; of several the mean", "MODEL"},
+    {"memory", 0, 0, G_OPTION_ARG_STRING, &memory_option,
+     "The process stays below; else it takes what it needs", "4GiB"},
+    {"mirror", 0, 0, G_OPTION_ARG_STRING, &mirror_option,
+     "Mean over mirrored windows too: DHW is 8 times the work", "AXES"},
+    {"overwrite", 0, 0, G_OPTION_ARG_NONE, &overwrite_option, "Also what is done already",
+     NULL},
     {"threads", 0, 0, G_OPTION_ARG_INT64, &threads_option, "0, the default: all cores", "N"},
     {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option, "openblas by default", "NAME"},
     G_OPTION_ENTRY_NULL,
@@ -25,45 +39,44 @@ static const GOptionEntry options[] = {
 
 static const CommandUsage usage = {
     .arguments = "MODEL IN...",
-    .min = 2,
-    .summary = "Predicts with a trained MODEL: a run's folder, its model/ or model.json.\n"
-               "IN: NIfTI files or folders of them; of several channels NAME_0000, NAME_0001.",
+    .min = 1,
+    .summary =
+        "MODEL: a run's folder, its model/ or model.json; a folder of fold_0, fold_1, ...\n"
+        "is the mean of its folds.  IN: NIfTI files, folders; channels NAME_0000, ...",
     .example = "segloom predict runs/hippocampus data/unseen -o masks",
     .options = options,
     .flags = COMMAND_MODULES,
 };
 
-typedef struct {
-    PredictModel model;
-    const LoomRegistry *registry;
-    char *folder;  /* absolute: where the masks go */
-    char *scratch; /* of the engine's log */
-} Predict;
+/* ---- what was asked for ------------------------------------------------------------- */
 
-static void predict_clear(Predict *predict)
+static gboolean memory_read(guint64 *bytes, GError **error)
 {
-    if (predict->scratch) {
-        g_autofree char *log = g_build_filename(predict->scratch, "log.jsonl", NULL);
+    g_autoptr(LoomNode) node = loom_node_new(LOOM_NODE_SCALAR, "--memory", "/", 1, 1);
+    g_autoptr(GError) cause = NULL;
 
-        g_unlink(log);
-        g_rmdir(predict->scratch);
-    }
-    g_clear_pointer(&predict->scratch, g_free);
-    g_clear_pointer(&predict->folder, g_free);
-    predict_model_clear(&predict->model);
+    if (!memory_option)
+        return TRUE;
+    g_free(node->text);
+    node->text = g_strdup(memory_option);
+    return loom_scalar_bytes(node, "--memory", bytes, &cause)
+           || loom_fail(error, LOOM_ERROR_CONFIG,
+                        "--memory: '%s' is no size, want one such as 4GiB or 800MB",
+                        memory_option);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Predict, predict_clear)
 
-static gboolean predict_prepare(Predict *predict, GError **error)
+static gboolean options_read(PredictHow *how, GError **error)
 {
     if (threads_option < 0 || threads_option > 1024)
         return loom_fail(error, LOOM_ERROR_CONFIG, "--threads: want 0 to 1024");
-    predict->folder = g_canonicalize_filename(folder_option, NULL);
-    if (g_mkdir_with_parents(predict->folder, 0777) != 0)
-        return loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be made: %s", predict->folder,
-                         g_strerror(errno));
-    predict->scratch = g_dir_make_tmp("segloom-XXXXXX", error);
-    return predict->scratch != NULL;
+    if (mirror_option && strspn(mirror_option, "DHW") != strlen(mirror_option))
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "--mirror: '%s', want letters of D, H, W, or '' for none",
+                         mirror_option);
+    how->backend = backend_option ? backend_option : "openblas";
+    how->threads = threads_option;
+    how->mirror = mirror_option;
+    return memory_read(&how->memory, error);
 }
 
 static GPtrArray *cases_find(char **arguments, guint n_channels, GError **error)
@@ -76,86 +89,164 @@ static GPtrArray *cases_find(char **arguments, guint n_channels, GError **error)
     return image_cases_group(paths, n_channels, error);
 }
 
-/* A run of its own for each case, so that a damaged file costs that case and no other. */
-static LoomRunEnd case_predict(const Predict *predict, const ImageCase *one, GError **error)
-{
-    g_autoptr(LoomNode) config =
-        predict_config(&predict->model, backend_option ? backend_option : "openblas",
-                       threads_option, predict->folder, error);
-    LoomRunOptions how = {.folder = predict->scratch};
+/* ---- what is said ------------------------------------------------------------------- */
 
-    if (!config
-        || !(how.dataset =
-                 loom_dataset_from_files(one->channels, predict->model.n_channels, error)))
-        return LOOM_RUN_FAILED;
-    g_autoptr(LoomRun) run = loom_run_open(config, predict->registry, &how, error);
-    if (!run)
-        return LOOM_RUN_FAILED;
-    interrupt_stops(run);
-    const LoomRunEnd end = loom_run_execute(run, error);
-    interrupt_stops(NULL);
-    return end;
+/* "about 3 min"; (transfer full). */
+static char *time_text(double seconds)
+{
+    return seconds < 90 ? g_strdup_printf("about %.0f s", ceil(seconds))
+                        : g_strdup_printf("about %.0f min", ceil(seconds / 60));
+}
+
+/* "84 windows, 8 passes each"; (transfer full). */
+static char *cost_text(const PredictSweep *sweep)
+{
+    GString *text = g_string_new(NULL);
+
+    g_string_printf(text, "%.0f window%s", sweep->windows, sweep->windows > 1 ? "s" : "");
+    if (sweep->passes > 1)
+        g_string_append_printf(text, ", %.0f passes each", sweep->passes);
+    return g_string_free(text, FALSE);
+}
+
+/* What --memory made of it: "2 windows at once instead of 4, 6 tiles"; "" where it fits. */
+static char *squeezed_text(const PredictSweep *sweep)
+{
+    GString *text = g_string_new(NULL);
+
+    if (sweep->batch < sweep->asked)
+        g_string_append_printf(text, ", %.0f windows at once instead of %.0f", sweep->batch,
+                               sweep->asked);
+    if (sweep->tiles > 1)
+        g_string_append_printf(text, ", in %.0f tiles", sweep->tiles);
+    if (text->len)
+        g_string_append(text, " to keep --memory");
+    return g_string_free(text, FALSE);
+}
+
+typedef struct {
+    guint number, all;
+} Place;
+
+/* The cost, before it is paid. */
+static void begun_say(const ImageCase *one, const PredictSweep *sweep, gpointer data)
+{
+    const Place *place = data;
+    g_autofree char *cost = cost_text(sweep);
+    g_autofree char *time = time_text(sweep->seconds);
+    g_autofree char *squeezed = squeezed_text(sweep);
+    g_autofree char *text = g_strdup_printf("case %u of %u, %s: %s, %s", place->number,
+                                            place->all, one->id, cost, time);
+
+    terminal_live(text);
+    if (*squeezed || (!terminal_is_live() && sweep->seconds >= LONG_SECONDS))
+        terminal_print("%s: %s, %s%s", one->id, cost, time, squeezed);
 }
 
 /* Says how it went; the path of the mask is the result. */
-static void case_done(const Predict *predict, const ImageCase *one, gint64 started)
+static void case_said(const Predictor *predictor, const ImageCase *one,
+                      const PredictResult *result)
 {
-    g_autofree char *name = g_strconcat(one->id, ".nii.gz", NULL);
-    g_autofree char *path = g_build_filename(predict->folder, name, NULL);
+    g_autofree char *path = predict_mask_path(predictor->how.folder, one->id);
+    g_autofree char *peak = command_bytes(result->peak);
+    g_autofree char *expected = command_bytes((guint64)result->sweep.peak);
 
-    if (!terminal_is_live())
-        terminal_print("%s: %.1f s", one->id,
-                       (double)(g_get_monotonic_time() - started) / G_USEC_PER_SEC);
+    if (!result->there && (predictor->how.memory || command_verbose()))
+        terminal_print("%s: %.1f s, memory at most %s, %s expected", one->id, result->seconds,
+                       peak, expected);
+    else if (!result->there && !terminal_is_live())
+        terminal_print("%s: %.1f s", one->id, result->seconds);
     terminal_live(NULL);
     g_print("%s\n", path);
 }
 
-static int cases_predict(const Predict *predict, const GPtrArray *cases)
+/* "2 of 5 cases failed: a, b": after all messages, so that nobody overlooks it. */
+static void failed_say(const GPtrArray *failed, guint all)
 {
-    guint failed = 0;
+    g_autoptr(GString) names = g_string_new(NULL);
 
+    for (guint i = 0; i < MIN(failed->len, SAID_AT_MOST); i++)
+        g_string_append_printf(names, "%s%s", i ? ", " : "", (const char *)failed->pdata[i]);
+    command_fail_text(0, "%u of %u case%s failed: %s%s", failed->len, all, all > 1 ? "s" : "",
+                      names->str, failed->len > SAID_AT_MOST ? ", ..." : "");
+}
+
+/* ---- all cases ---------------------------------------------------------------------- */
+
+static int cases_predict(Predictor *predictor, const GPtrArray *cases)
+{
+    g_autoptr(GPtrArray) failed = g_ptr_array_new();
+    guint there = 0;
+    Place place = {0, cases->len};
+
+    predictor->begun = begun_say;
+    predictor->data = &place;
     for (guint i = 0; i < cases->len && !interrupt_caught(); i++) {
         const ImageCase *one = cases->pdata[i];
-        const gint64 started = g_get_monotonic_time();
         g_autofree char *text =
             g_strdup_printf("case %u of %u, %s", i + 1, cases->len, one->id);
         g_autoptr(GError) error = NULL;
+        PredictResult result;
 
         terminal_live(text);
-        const LoomRunEnd end = case_predict(predict, one, &error);
+        place.number = i + 1;
+        const LoomRunEnd end = predictor_case(predictor, one, &result, &error);
         if (end == LOOM_RUN_DONE)
-            case_done(predict, one, started);
+            case_said(predictor, one, &result);
+        there += result.there ? 1 : 0;
         if (end != LOOM_RUN_FAILED)
             continue;
-        failed++;
-        command_fail_text(COMMAND_WRONG, "%s", predict_place_cut(error->message));
+        g_ptr_array_add(failed, one->id);
+        command_fail_text(COMMAND_FAILED, "%s", predict_place_cut(error->message));
     }
     terminal_live(NULL);
+    if (there)
+        terminal_print("%u of %u masks were there already (--overwrite makes them anew)", there,
+                       cases->len);
     if (interrupt_caught())
         return interrupt_caught() == SIGTERM ? 128 + SIGTERM : COMMAND_INTERRUPTED;
-    return failed ? COMMAND_WRONG : COMMAND_DONE;
+    if (failed->len)
+        failed_say(failed, cases->len);
+    return failed->len ? COMMAND_FAILED : COMMAND_DONE;
+}
+
+/* MODEL is the first argument, unless --model names it. */
+static int predict_with(const CommandLine *line, const LoomRegistry *registry)
+{
+    char *const first[] = {line->arguments[0], NULL};
+    char **images = line->arguments + (model_option ? 0 : 1);
+    g_autofree char *folder = g_canonicalize_filename(folder_option, NULL);
+    g_auto(PredictModel) model = {0};
+    g_auto(Predictor) predictor = {.registry = registry,
+                                   .model = &model,
+                                   .how.folder = folder,
+                                   .overwrite = overwrite_option};
+    g_autoptr(GError) error = NULL;
+
+    if (!options_read(&predictor.how, &error)
+        || !predict_models_read(&model, model_option ? model_option : first, &error))
+        return command_fail(COMMAND_WRONG, error);
+    g_autoptr(GPtrArray) cases = cases_find(images, model.n_channels, &error);
+    if (!cases || !predictor_open(&predictor, &error))
+        return command_fail(COMMAND_WRONG, error);
+    if (model.weights->len > 1)
+        terminal_print("the mean of %u models", model.weights->len);
+    return cases_predict(&predictor, cases);
 }
 
 int cmd_predict(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
-    g_auto(Predict) predict = {0};
-    g_autoptr(GError) error = NULL;
 
     if (!command_parse(&line, &usage, argc, argv))
         return COMMAND_WRONG;
     if (!folder_option)
         return command_fail_text(COMMAND_WRONG, "predict wants -o OUT, a folder for the masks");
+    if (!model_option && !line.arguments[1])
+        return command_fail_text(COMMAND_WRONG,
+                                 "predict wants IN, images besides the model '%s'",
+                                 line.arguments[0]);
     interrupt_watch();
     g_autoptr(LoomRegistry) registry = command_registry(&line);
-    if (!registry)
-        return COMMAND_WRONG;
-    predict.registry = registry;
-    if (!predict_model_read(&predict.model, line.arguments[0], &error))
-        return command_fail(COMMAND_WRONG, error);
-    g_autoptr(GPtrArray) cases =
-        cases_find(line.arguments + 1, predict.model.n_channels, &error);
-    if (!cases || !predict_prepare(&predict, &error))
-        return command_fail(COMMAND_WRONG, error);
-    return cases_predict(&predict, cases);
+    return registry ? predict_with(&line, registry) : COMMAND_WRONG;
 }

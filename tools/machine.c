@@ -1,6 +1,7 @@
 /* machine - what this machine is, as Linux tells it in /proc. */
 #include "machine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The text behind "key   : " in a file of such lines; NULL: no such line. */
@@ -47,21 +48,42 @@ char *machine_simd(void)
     return g_string_free(g_steal_pointer(&found), FALSE);
 }
 
-static guint64 memory_line(const char *key)
+/* "16316412 kB" */
+static guint64 memory_line(const char *path, const char *key)
 {
-    g_autofree char *text = proc_value("/proc/meminfo", key);
+    g_autofree char *text = proc_value(path, key);
 
-    return text ? g_ascii_strtoull(text, NULL, 10) * 1024 : 0; /* "16316412 kB" */
+    return text ? g_ascii_strtoull(text, NULL, 10) * 1024 : 0;
 }
 
 guint64 machine_memory(void)
 {
-    return memory_line("MemTotal");
+    return memory_line("/proc/meminfo", "MemTotal");
 }
 
 guint64 machine_memory_available(void)
 {
-    return memory_line("MemAvailable");
+    return memory_line("/proc/meminfo", "MemAvailable");
+}
+
+guint64 machine_memory_used(void)
+{
+    return memory_line("/proc/self/status", "VmRSS");
+}
+
+guint64 machine_memory_peak(void)
+{
+    return memory_line("/proc/self/status", "VmHWM");
+}
+
+void machine_memory_peak_reset(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "we");
+
+    if (!file)
+        return;
+    fputs("5", file); /* proc(5): the peak becomes what is held now */
+    fclose(file);
 }
 
 char *machine_library(const char *prefix)

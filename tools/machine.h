@@ -10,6 +10,11 @@ char *machine_simd(void);
 /* Bytes of memory: installed, and free to use now.  0: unknown. */
 guint64 machine_memory(void);
 guint64 machine_memory_available(void);
+/* Bytes that this process holds now, and that it held at most since the start or the last
+ * reset. 0: unknown. */
+guint64 machine_memory_used(void);
+guint64 machine_memory_peak(void);
+void machine_memory_peak_reset(void);
 /* File name of a shared library in this process, "libopenblasp-r0.3.21.so"; NULL: not there;
  * (transfer full). */
 char *machine_library(const char *prefix);

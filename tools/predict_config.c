@@ -15,13 +15,13 @@
 void predict_model_clear(PredictModel *model)
 {
     g_clear_pointer(&model->path, g_free);
-    g_clear_pointer(&model->weights, g_free);
+    g_clear_pointer(&model->weights, g_ptr_array_unref);
     g_clear_pointer(&model->recipe, loom_node_free);
 }
 
 /* ---- model.json --------------------------------------------------------------------- */
 
-static char *model_json(const char *path)
+char *predict_model_json(const char *path)
 {
     static const char *const below[] = {"model.json", "model/model.json"};
 
@@ -68,7 +68,8 @@ static gboolean weights_find(PredictModel *model, const LoomNode *root, const ch
         || strchr(weights->text, '/'))
         return loom_fail(error, LOOM_ERROR_FORMAT, "'%s': does not name its weights",
                          model->path);
-    model->weights = g_build_filename(folder, weights->text, NULL);
+    model->weights = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(model->weights, g_build_filename(folder, weights->text, NULL));
     return TRUE;
 }
 
@@ -89,10 +90,7 @@ gboolean predict_model_read(PredictModel *model, const char *path, GError **erro
     g_autofree char *text = NULL;
     g_autoptr(LoomNode) root = NULL;
 
-    if (!(model->path = model_json(path)))
-        return loom_fail(error, LOOM_ERROR_IO,
-                         "'%s' holds no model: want a run's folder, its model/ or model.json",
-                         path);
+    model->path = g_strdup(path);
     g_autofree char *folder = g_path_get_dirname(model->path);
     g_autofree char *absolute = g_canonicalize_filename(folder, NULL);
     if (!(text = loom_text_read(model->path, error))
@@ -113,7 +111,7 @@ gboolean predict_model_read(PredictModel *model, const char *path, GError **erro
 
 /* ---- the config --------------------------------------------------------------------- */
 
-/* Keys of a stage that place it in a graph; this one has places of its own. */
+/* Keys that place a stage in a graph, or weights on a disk; this config has its own. */
 static const char *const placing[] = {"from", "queue", "workers", "weights", NULL};
 
 static void text_append(GString *out, const char *text)
@@ -124,14 +122,15 @@ static void text_append(GString *out, const char *text)
     g_string_append(out, quoted);
 }
 
-/* The members of @mapping without those that place it, each behind a comma. */
-static void members_append(GString *out, const LoomNode *mapping)
+/* The members of @mapping without those that place it and those of @own (ends with NULL), each
+ * behind a comma. */
+static void members_append(GString *out, const LoomNode *mapping, const char *const *own)
 {
     for (guint i = 0; i < mapping->items->len; i++) {
         const LoomNode *key = mapping->keys->pdata[i];
         g_autofree char *value = loom_yaml_json(mapping->items->pdata[i]);
 
-        if (g_strv_contains(placing, key->text))
+        if (g_strv_contains(placing, key->text) || g_strv_contains(own, key->text))
             continue;
         g_string_append(out, ", ");
         text_append(out, key->text);
@@ -149,19 +148,51 @@ static char *free_name(const LoomNode *stages, const char *wish)
     return g_strdup(name->str);
 }
 
-static void models_append(GString *out, const PredictModel *model)
+static void models_append(GString *out, const PredictModel *model, gboolean weights)
 {
+    static const char *const none[] = {NULL};
     const LoomNode *models = loom_node_get(model->recipe, "models");
 
     g_string_append(out, "{");
     text_append(out, ((const LoomNode *)models->keys->pdata[0])->text);
-    g_string_append(out, ": {\"weights\": ");
-    text_append(out, model->weights);
-    members_append(out, network_of(model));
+    g_string_append(out, ": {\"weights\": [");
+    for (guint i = 0; weights && i < model->weights->len; i++) {
+        g_string_append(out, i ? ", " : "");
+        text_append(out, model->weights->pdata[i]);
+    }
+    g_string_append(out, "]");
+    members_append(out, network_of(model), none);
     g_string_append(out, "}}");
 }
 
-static void stages_append(GString *out, const LoomNode *stages, const char *folder)
+/* Does the stage, as the recipe has it, use this plugin? */
+static gboolean uses(const LoomNode *stage, const char *plugin)
+{
+    const LoomNode *use = loom_node_get(stage, "use");
+
+    return use && use->type == LOOM_NODE_SCALAR && g_str_equal(use->text, plugin);
+}
+
+/* What the command line says of a stage, besides what the recipe does. */
+static void stage_append(GString *out, const LoomNode *stage, const PredictHow *how)
+{
+    const char *own[4] = {NULL};
+
+    if (uses(stage, "sliding_window")) {
+        own[0] = "announce";
+        own[1] = "memory";
+        own[2] = how->mirror ? "mirror" : NULL;
+        g_string_append_printf(out, ", \"announce\": true, \"memory\": %" G_GUINT64_FORMAT,
+                               how->memory);
+        if (how->mirror) {
+            g_string_append(out, ", \"mirror\": ");
+            text_append(out, how->mirror);
+        }
+    }
+    members_append(out, stage, own);
+}
+
+static void stages_append(GString *out, const LoomNode *stages, const PredictHow *how)
 {
     g_autofree char *load = free_name(stages, "load");
     g_autofree char *save = free_name(stages, "save");
@@ -173,11 +204,13 @@ static void stages_append(GString *out, const LoomNode *stages, const char *fold
     for (guint i = 0; i < stages->items->len; i++) {
         const LoomNode *key = stages->keys->pdata[i];
 
+        if (how->raw && uses(stages->items->pdata[i], "postprocess"))
+            continue;
         g_string_append(out, ",\n  ");
         text_append(out, key->text);
         g_string_append(out, ": {\"from\": ");
         text_append(out, above);
-        members_append(out, stages->items->pdata[i]);
+        stage_append(out, stages->items->pdata[i], how);
         g_string_append(out, "}");
         above = key->text;
     }
@@ -186,24 +219,32 @@ static void stages_append(GString *out, const LoomNode *stages, const char *fold
     g_string_append(out, ": {\"use\": \"nifti_save\", \"from\": ");
     text_append(out, above);
     g_string_append(out, ", \"folder\": ");
-    text_append(out, folder);
+    text_append(out, how->folder);
     g_string_append(out, "}}");
 }
 
-LoomNode *predict_config(const PredictModel *model, const char *backend, gint64 threads,
-                         const char *folder, GError **error)
+char *predict_model_text(const PredictModel *model)
+{
+    const PredictHow plain = {.backend = "", .folder = ""};
+    GString *text = g_string_new(NULL);
+
+    models_append(text, model, FALSE);
+    stages_append(text, loom_node_get(model->recipe, "stages"), &plain);
+    return g_string_free(text, FALSE);
+}
+
+LoomNode *predict_config(const PredictModel *model, const PredictHow *how, GError **error)
 {
     g_autoptr(GString) text = g_string_new("{\"segloom\": 1,\n\"backend\": {\"use\": ");
     g_autofree char *here = g_path_get_dirname(model->path);
     g_autofree char *base = g_canonicalize_filename(here, NULL);
-    const LoomNode *stages = loom_node_get(model->recipe, "stages");
 
-    text_append(text, backend);
+    text_append(text, how->backend);
     g_string_append_printf(text,
-                           ", \"threads\": %" G_GINT64_FORMAT "},\n\"models\": ", threads);
-    models_append(text, model);
+                           ", \"threads\": %" G_GINT64_FORMAT "},\n\"models\": ", how->threads);
+    models_append(text, model, TRUE);
     g_string_append(text, ",\n\"graphs\": {\"predict\": ");
-    stages_append(text, stages, folder);
+    stages_append(text, loom_node_get(model->recipe, "stages"), how);
     g_string_append(text, "},\n\"run\": {\"graph\": \"predict\"}}\n");
     return loom_yaml_parse(text->str, text->len, CONFIG_NAME, base, error);
 }

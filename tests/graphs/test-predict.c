@@ -1,0 +1,251 @@
+/* segloom predict as a person types it: several models, a ceiling of memory, images whose
+ * stages move them, a command that was stopped and goes on. */
+#include "loom_test.h"
+#include "typed.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+static Typed type(const char *folder, const char *line)
+{
+    return typed_run(folder, line, NULL);
+}
+
+/* stdout; the command must succeed. */
+static char *done(const char *folder, const char *line)
+{
+    g_auto(Typed) said = type(folder, line);
+
+    g_assert_cmpint(said.code, ==, 0);
+    return g_steal_pointer(&said.out);
+}
+
+/* A data set s, a config c.yaml, and two models of other seeds: runs/a, runs/b. */
+static char *two_models(void)
+{
+    static const char *const lines[] = {
+        "phantom s --kind spheres --cases 5 --size 16,16,20",
+        "run c.yaml -o runs/a",
+        "run c.yaml -o runs/b --set seed=2",
+    };
+    char *folder = loom_test_folder();
+
+    typed_config(folder, "c.yaml", NULL, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(lines); i++)
+        g_free(done(folder, lines[i]));
+    return folder;
+}
+
+static LoomTensor *mask_read(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autoptr(GError) error = NULL;
+    LoomTensor *mask = loom_volume_read_labels(path, 0, NULL, &error);
+
+    g_assert_no_error(error);
+    return mask;
+}
+
+static gint64 differences(const char *folder, const char *a, const char *b)
+{
+    g_autoptr(LoomTensor) x = mask_read(folder, a), y = mask_read(folder, b);
+    gint64 n = 0;
+
+    g_assert_true(loom_tensor_check_grid(x, a, y, b, NULL));
+    for (gint64 v = 0; v < loom_tensor_count(x); v++)
+        n += loom_tensor_u8(x)[v] != loom_tensor_u8(y)[v];
+    return n;
+}
+
+/* ---- going on ----------------------------------------------------------------------- */
+
+static gint64 changed_at(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    GStatBuf status;
+
+    g_assert_cmpint(g_stat(path, &status), ==, 0);
+    return (gint64)status.st_mtim.tv_sec * G_USEC_PER_SEC
+           + (gint64)status.st_mtim.tv_nsec / 1000;
+}
+
+/* What is there and made of the same is left alone; a missing mask, another image, another
+ * model are not. */
+static void test_restart(void)
+{
+    g_autofree char *folder = two_models();
+    g_autofree char *first = done(folder, "predict runs/a s/imagesTr -o out");
+    g_autofree char *one = g_build_filename(folder, "out", "spheres_002.nii.gz", NULL);
+    g_autofree char *image =
+        g_build_filename(folder, "s", "imagesTr", "spheres_003_0000.nii.gz", NULL);
+    g_autofree char *other =
+        g_build_filename(folder, "s", "imagesTr", "spheres_004_0000.nii.gz", NULL);
+    const gint64 before[2] = {changed_at(folder, "out/spheres_001.nii.gz"),
+                              changed_at(folder, "out/spheres_003.nii.gz")};
+    g_autofree char *bytes = NULL;
+    gsize length;
+
+    g_assert_cmpint(g_unlink(one), ==, 0);
+    g_assert_true(g_file_get_contents(other, &bytes, &length, NULL));
+    g_assert_true(g_file_set_contents(image, bytes, (gssize)length, NULL));
+    g_auto(Typed) again = type(folder, "predict runs/a s/imagesTr -o out");
+    g_assert_cmpint(again.code, ==, 0);
+    g_assert_cmpstr(again.out, ==, first); /* all masks are named, whenever they were made */
+    typed_assert_in(again.err, "3 of 5 masks were there already (--overwrite");
+    typed_assert_in(again.err, "spheres_002: ");
+    typed_assert_in(again.err, "spheres_003: ");
+    g_assert_cmpint(changed_at(folder, "out/spheres_001.nii.gz"), ==, before[0]);
+    g_assert_cmpint(changed_at(folder, "out/spheres_003.nii.gz"), >, before[1]);
+    g_assert_cmpint(differences(folder, "out/spheres_003.nii.gz", "out/spheres_004.nii.gz"), ==,
+                    0);
+
+    g_auto(Typed) model = type(folder, "predict runs/b s/imagesTr -o out");
+    g_assert_null(strstr(model.err, "were there already"));
+    g_auto(Typed) overwrite = type(folder, "predict runs/b s/imagesTr -o out --overwrite");
+    g_assert_null(strstr(overwrite.err, "were there already"));
+    g_assert_cmpint(changed_at(folder, "out/spheres_001.nii.gz"), >, before[0]);
+    loom_test_folder_remove(folder);
+}
+
+/* ---- several models ----------------------------------------------------------------- */
+
+static void test_ensemble(void)
+{
+    g_autofree char *folder = two_models();
+    g_autofree char *from = g_build_filename(folder, "runs", "a", NULL);
+    g_autofree char *to = g_build_filename(folder, "runs", "cv", "fold_0", NULL);
+    g_autofree char *from_b = g_build_filename(folder, "runs", "b", NULL);
+    g_autofree char *to_b = g_build_filename(folder, "runs", "cv", "fold_3", NULL);
+    g_autofree char *above = g_path_get_dirname(to);
+
+    g_free(done(folder, "predict -m runs/a -m runs/b s/imagesTr -o two"));
+    g_free(done(folder, "predict -m runs/a -m runs/a s/imagesTr -o twice"));
+    g_free(done(folder, "predict runs/a s/imagesTr -o a"));
+    g_free(done(folder, "predict runs/b s/imagesTr -o b"));
+    g_assert_cmpint(g_mkdir(above, 0777), ==, 0);
+    g_assert_cmpint(g_rename(from, to), ==, 0);
+    g_assert_cmpint(g_rename(from_b, to_b), ==, 0);
+    g_auto(Typed) folds = type(folder, "predict runs/cv s/imagesTr -o folds");
+    g_assert_cmpint(folds.code, ==, 0);
+    typed_assert_in(folds.err, "the mean of 2 models");
+
+    /* of a model with itself the mean is the model; two differ, and the mean lies between:
+     * where they agree it agrees with both (two classes: a mean of two differences) */
+    g_assert_cmpint(differences(folder, "twice/spheres_001.nii.gz", "a/spheres_001.nii.gz"), ==,
+                    0);
+    g_assert_cmpint(differences(folder, "folds/spheres_001.nii.gz", "two/spheres_001.nii.gz"),
+                    ==, 0);
+    g_autoptr(LoomTensor) a = mask_read(folder, "a/spheres_001.nii.gz");
+    g_autoptr(LoomTensor) b = mask_read(folder, "b/spheres_001.nii.gz");
+    g_autoptr(LoomTensor) two = mask_read(folder, "two/spheres_001.nii.gz");
+    gint64 like_a = 0, like_b = 0;
+    for (gint64 v = 0; v < loom_tensor_count(a); v++) {
+        const guint8 x = loom_tensor_u8(a)[v], y = loom_tensor_u8(b)[v];
+
+        if (x == y)
+            g_assert_cmpuint(loom_tensor_u8(two)[v], ==, x);
+        else if (loom_tensor_u8(two)[v] == x)
+            like_a++;
+        else
+            like_b++;
+    }
+    g_assert_cmpint(like_a, >, 0);
+    g_assert_cmpint(like_b, >, 0);
+    loom_test_folder_remove(folder);
+}
+
+static void test_ensemble_refused(void)
+{
+    g_autofree char *folder = two_models();
+
+    g_free(done(folder, "run c.yaml -o runs/wide --set models.seg.features=[4,6]"));
+    g_auto(Typed) said = type(folder, "predict -m runs/a -m runs/wide s/imagesTr -o out");
+    g_assert_cmpint(said.code, ==, 2);
+    typed_assert_in(said.err, "have not the same network and stages");
+    g_auto(Typed) none = type(folder, "predict runs s/imagesTr -o out");
+    g_assert_cmpint(none.code, ==, 2);
+    typed_assert_in(none.err, "or a folder of fold_0, fold_1, ...");
+    loom_test_folder_remove(folder);
+}
+
+/* ---- memory, mirrored windows ------------------------------------------------------- */
+
+static void test_memory(void)
+{
+    g_autofree char *folder = two_models();
+    g_auto(Typed) small = type(folder, "predict runs/a s/imagesTr -o out --memory 1MiB");
+    g_auto(Typed) large =
+        type(folder, "predict runs/a s/imagesTr -o out --memory 2GiB --mirror DHW");
+    g_auto(Typed) plain = type(folder, "predict runs/a s/imagesTr -o plain");
+
+    g_assert_cmpint(small.code, ==, 1);
+    typed_assert_in(small.err, "case 'spheres_001': image and mask alone make ");
+    typed_assert_in(small.err, "--memory is 1.0 MiB");
+    typed_assert_in(small.err, "5 of 5 cases failed: spheres_001, spheres_002, ");
+    g_assert_cmpint(large.code, ==, 0);
+    typed_assert_in(large.err, "memory at most ");
+    typed_assert_in(large.err, " expected");
+    g_assert_cmpint(plain.code, ==, 0);
+    loom_test_folder_remove(folder);
+}
+
+/* ---- on the grid of the file -------------------------------------------------------- */
+
+/* Stages turn the image and halve its voxels' number; the mask has the file's grid all the
+ * same, and the metrics of the run were measured there. */
+static void test_native(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autofree char *path = g_build_filename(folder, "n.yaml", NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    typed_config(folder, "c.yaml", NULL, NULL);
+    g_free(done(folder, "phantom s --kind spheres --cases 5 --size 16,16,20"));
+    g_autofree char *plain = g_build_filename(folder, "c.yaml", NULL);
+    g_assert_true(g_file_get_contents(plain, &text, NULL, NULL));
+    g_autoptr(GString) config = g_string_new(text);
+    g_assert_cmpuint(
+        g_string_replace(config, "split: validate}", "split: validate, truth: true}", 0), ==,
+        1);
+    g_assert_cmpuint(
+        g_string_replace(config, "    scale:   {use: zscore, from: load}",
+                         "    turn:    {use: orient, from: load, axes: PSR}\n"
+                         "    fine:    {use: resample, from: turn, spacing: [3.1, 2.7, 3.6]}\n"
+                         "    scale:   {use: zscore, from: fine}",
+                         0),
+        ==, 2);
+    char *draw = strstr(config->str, "    draw:"); /* overlay wants both on one grid */
+    if (draw)
+        g_string_erase(config, draw - config->str, strchr(draw, '\n') - draw);
+    g_assert_true(g_file_set_contents(path, config->str, -1, NULL));
+    g_free(done(folder, "run n.yaml -o runs/n"));
+    g_free(done(folder, "predict runs/n s/imagesTr -o out"));
+    g_auto(Typed) scored = type(folder, "evaluate s/labelsTr out --metric overlap --csv");
+    g_assert_cmpint(scored.code, ==, 0); /* it refuses grids that differ */
+
+    g_autofree char *metrics = g_build_filename(folder, "runs", "n", "metrics.csv", NULL);
+    g_autofree char *rows = NULL;
+    g_assert_true(g_file_get_contents(metrics, &rows, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(scored.out, "\n", -1);
+    guint found = 0;
+    for (char **line = lines + 1; **line; line++) { /* "case,1,sphere,dice,..." */
+        g_auto(GStrv) cells = g_strsplit(*line, ",", 4);
+        g_autofree char *row = g_strdup_printf("\n8,%s,1,sphere,%s", cells[0], cells[3]);
+
+        found += strstr(rows, row) ? 1 : 0;
+    }
+    g_assert_cmpuint(found, ==, 1); /* the one case of fold 0, with the same numbers */
+    loom_test_folder_remove(folder);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/predict/restart", test_restart);
+    g_test_add_func("/predict/ensemble", test_ensemble);
+    g_test_add_func("/predict/ensemble/refused", test_ensemble_refused);
+    g_test_add_func("/predict/memory", test_memory);
+    g_test_add_func("/predict/native", test_native);
+    return loom_test_run();
+}

@@ -1,0 +1,9 @@
+/* predict_models.h - which models a person means, as one to predict with. */
+#pragma once
+
+#include "predict_config.h"
+
+/* @paths: run folders, their model/ or model.json; a folder of fold_0, fold_1, ... is all of
+ * its folds that have a model.  Of several the mean is predicted: they must be one network with
+ * the same stages around it. */
+gboolean predict_models_read(PredictModel *model, char *const *paths, GError **error);
