@@ -1,6 +1,7 @@
 /* cmd_run - segloom run: a config from its text to its end, in a folder that keeps everything.
  */
 #include "command.h"
+#include "cross_validation.h"
 #include "interrupt.h"
 #include "manifest.h"
 #include "progress.h"
@@ -14,12 +15,14 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-static char *folder_option, *rank_option, *size_option, *meet_option;
+static char *folder_option, *folds_option, *rank_option, *size_option, *meet_option;
 static gboolean resume_option, force_option, force_config_option, insecure_option;
 
 static const GOptionEntry options[] = {
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &folder_option,
      "Folder of the run; runs/<config> by default", "DIR"},
+    {"folds", 0, 0, G_OPTION_ARG_STRING, &folds_option,
+     "Cross-validation, in DIR/fold_K", "all|0,2"},
     {"resume", 0, 0, G_OPTION_ARG_NONE, &resume_option, "Go on with the run in that folder",
      NULL},
     {"force-config", 0, 0, G_OPTION_ARG_NONE, &force_config_option,
@@ -56,6 +59,10 @@ static char *resume_line(const CommandLine *line)
     if (folder_option) {
         g_string_append(text, " -o");
         command_word(text, folder_option);
+    }
+    if (folds_option) {
+        g_string_append(text, " --folds");
+        command_word(text, folds_option);
     }
     for (char **set = line->set; set && *set; set++) {
         g_string_append(text, " --set");
@@ -138,6 +145,8 @@ static int run_execute(const CommandLine *line, LoomRun *opened, const char *fol
     const gint64 steps = loom_run_step(run);
     g_clear_pointer(&run, loom_run_free); /* with it goes what lies there for other ranks */
     g_print("done: %d steps, in %s\n", (int)steps, folder);
+    if (folds_option) /* of all of them together later */
+        return COMMAND_DONE;
     made_print(folder, "", 1);
     g_autoptr(GString) look = g_string_new("segloom report");
     command_word(look, folder_option ? folder_option : folder);
@@ -159,8 +168,9 @@ static gboolean insecure_allow(LoomNode *config, GError **error)
 }
 
 /* Rank 0 answers for the folder; the others may find the run in it already. */
-static gboolean folder_take(const char *folder, const LoomRendezvous *where, LoomNode *config,
-                            const LoomRegistry *registry, gboolean *made, GError **error)
+static gboolean folder_take(const char *folder, gboolean resume, const LoomRendezvous *where,
+                            LoomNode *config, const LoomRegistry *registry, gboolean *made,
+                            GError **error)
 {
     if (where->rank > 0)
         return g_mkdir_with_parents(folder, 0777) == 0
@@ -170,7 +180,7 @@ static gboolean folder_take(const char *folder, const LoomRendezvous *where, Loo
     if (force_option && run_folder_used(folder)
         && !command_config_sound(config, registry, error))
         return FALSE;
-    return run_folder_prepare(folder, resume_option, force_option, made, error);
+    return run_folder_prepare(folder, resume, force_option, made, error);
 }
 
 /* Of several ranks one may be too early: a name, a port or a file is refused that another try
@@ -181,27 +191,31 @@ static int open_code(const GError *error, guint ranks)
                                                                           : COMMAND_WRONG;
 }
 
-static int run_in(const CommandLine *line, const char *folder, const LoomRegistry *registry)
+typedef struct {
+    const CommandLine *line;
+    const LoomRegistry *registry;
+} Runner;
+
+static int run_in(LoomNode *config, const char *folder, gboolean resume, gpointer runner)
 {
+    const CommandLine *line = ((const Runner *)runner)->line;
+    const LoomRegistry *registry = ((const Runner *)runner)->registry;
     const LoomRendezvousOptions said = {rank_option, size_option, meet_option};
     g_auto(GStrv) environment = g_get_environ();
     g_auto(LoomRendezvous) where = {0};
     g_autoptr(Progress) progress = progress_new();
-    g_autoptr(LoomNode) config = command_config(line);
     g_autoptr(GError) error = NULL;
     gboolean made = FALSE;
 
-    if (!config)
-        return COMMAND_WRONG;
     if (!loom_rendezvous_find(&where, &said, environment, NULL, &error)
         || !insecure_allow(config, &error)
-        || !folder_take(folder, &where, config, registry, &made, &error)
-        || (resume_option
+        || !folder_take(folder, resume, &where, config, registry, &made, &error)
+        || (resume
             && !resume_config_check(config, registry, folder, force_config_option, &error)))
         return command_fail(COMMAND_WRONG, error);
     terminal_live("checking the config and the data");
     const LoomRunOptions how = {.folder = folder,
-                                .resume = resume_option,
+                                .resume = resume,
                                 .rendezvous = &where,
                                 .record = progress_record,
                                 .moves = progress_move,
@@ -212,10 +226,36 @@ static int run_in(const CommandLine *line, const char *folder, const LoomRegistr
             g_rmdir(folder); /* only if nothing is in it */
         return command_fail(open_code(error, where.size), error);
     }
-    if (where.rank == 0 && !manifest_write(run, registry, folder, resume_option, &error))
+    if (where.rank == 0 && !manifest_write(run, registry, folder, resume, &error))
         return command_fail(COMMAND_FAILED, error);
     progress_set_steps(progress, loom_run_steps(run));
     return run_execute(line, g_steal_pointer(&run), folder, where.size);
+}
+
+/* Folds follow one another in one process: who has several processes gives each a fold. */
+static int folds_in(LoomNode *config, const char *folder, Runner *runner)
+{
+    const LoomRendezvousOptions said = {rank_option, size_option, meet_option};
+    const CrossValidation all = {.config = config,
+                                 .registry = runner->registry,
+                                 .folds = folds_option,
+                                 .folder = folder,
+                                 .resume = resume_option,
+                                 .force = force_option,
+                                 .run = run_in,
+                                 .data = runner};
+    g_auto(GStrv) environment = g_get_environ();
+    g_auto(LoomRendezvous) where = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (!loom_rendezvous_find(&where, &said, environment, NULL, &error))
+        return command_fail(COMMAND_WRONG, error);
+    if (where.size > 1)
+        return command_fail_text(COMMAND_WRONG,
+                                 "--folds runs in one process, this is one of %u: start a run "
+                                 "for each fold, with --set data.fold=K -o DIR/fold_K",
+                                 where.size);
+    return cross_validation(&all);
 }
 
 int cmd_run(int argc, char **argv)
@@ -231,5 +271,10 @@ int cmd_run(int argc, char **argv)
     interrupt_watch();
     g_autoptr(LoomRegistry) registry = command_registry(&line);
     g_autofree char *folder = run_folder_path(folder_option, line.arguments[0]);
-    return registry ? run_in(&line, folder, registry) : COMMAND_WRONG;
+    g_autoptr(LoomNode) config = registry ? command_config(&line) : NULL;
+    Runner runner = {&line, registry};
+    if (!config)
+        return COMMAND_WRONG;
+    return folds_option ? folds_in(config, folder, &runner)
+                        : run_in(config, folder, resume_option, &runner);
 }
