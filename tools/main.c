@@ -16,6 +16,7 @@ static const struct {
     {"graph", "CONFIG [--dot]", "show threads, queues and what flows", cmd_graph},
     {"inspect", "[KIND [NAME]]", "plugins and their parameters", cmd_inspect},
     {"predict", "MODEL IN... -o OUT", "masks on the grid of the input", cmd_predict},
+    {"postprocess", "RUN", "do predictions gain without small components?", cmd_postprocess},
     {"info", "FILE... [--json]", "header, geometry and intensities", cmd_info},
     {"evaluate", "TRUTH PREDICTION", "every metric, per case and class", cmd_evaluate},
     {"report", "RUN [-o FILE]", "a run as one page: curves, scores, pictures", cmd_report},
@@ -32,7 +33,7 @@ static void usage_print(void)
     g_print("segloom trains and runs 3-D U-Nets on NIfTI images with small targets.\n\n"
             "Usage:\n  segloom COMMAND [ARGUMENTS]\n\nCommands:\n");
     for (guint i = 0; i < G_N_ELEMENTS(commands); i++)
-        g_print("  %-9s %-20s %s\n", commands[i].name, commands[i].arguments,
+        g_print("  %-11s %-20s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);
     g_print("\n'segloom COMMAND --help' says more.  'segloom --version' prints the version.\n\n"
             "Exit codes: 0 done; 1 failed; 2 config, data or usage wrong; 75 stopped by\n"

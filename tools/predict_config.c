@@ -223,9 +223,9 @@ static void stages_append(GString *out, const LoomNode *stages, const PredictHow
     g_string_append(out, "}}");
 }
 
-char *predict_model_text(const PredictModel *model)
+char *predict_model_text(const PredictModel *model, gboolean raw)
 {
-    const PredictHow plain = {.backend = "", .folder = ""};
+    const PredictHow plain = {.backend = "", .folder = "", .raw = raw};
     GString *text = g_string_new(NULL);
 
     models_append(text, model, FALSE);

@@ -21,8 +21,9 @@ char *predict_model_json(const char *path);
 /* @path: of model.json. */
 gboolean predict_model_read(PredictModel *model, const char *path, GError **error);
 /* The whole recipe without the places of its stages and without weights, as text: models with
- * equal ones can be one ensemble.  (transfer full) */
-char *predict_model_text(const PredictModel *model);
+ * equal ones can be one ensemble.  @raw: without the stages that postprocess.  (transfer full)
+ */
+char *predict_model_text(const PredictModel *model, gboolean raw);
 
 /* How to predict. */
 typedef struct {

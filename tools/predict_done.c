@@ -57,11 +57,10 @@ char *predict_done_key(const PredictModel *model, const PredictHow *how, const I
                        GError **error)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_autofree char *text = predict_model_text(model);
+    g_autofree char *text = predict_model_text(model, how->raw);
 
     text_add(sum, text);
     text_add(sum, how->mirror ? how->mirror : "as the model says");
-    text_add(sum, how->raw ? "raw" : "whole");
     for (guint i = 0; i < model->weights->len; i++)
         if (!weights_add(sum, model->weights->pdata[i], error))
             return NULL;

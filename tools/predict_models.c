@@ -39,7 +39,7 @@ static gboolean model_join(PredictModel *model, const char *path, const char *te
 
     if (!predict_model_read(&other, path, error))
         return FALSE;
-    g_autofree char *its = predict_model_text(&other);
+    g_autofree char *its = predict_model_text(&other, FALSE);
     if (!g_str_equal(text, its))
         return loom_fail(
             error, LOOM_ERROR_CONFIG,
@@ -59,7 +59,7 @@ gboolean predict_models_read(PredictModel *model, char *const *paths, GError **e
             return FALSE;
     if (!predict_model_read(model, found->pdata[0], error))
         return FALSE;
-    g_autofree char *text = predict_model_text(model);
+    g_autofree char *text = predict_model_text(model, FALSE);
     for (guint i = 1; i < found->len; i++)
         if (!model_join(model, found->pdata[i], text, error))
             return FALSE;

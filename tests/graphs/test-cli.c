@@ -46,9 +46,9 @@ static void assert_narrow(const char *text)
 
 static void test_help(void)
 {
-    static const char *const commands[] = {"run",    "check",    "graph", "inspect", "predict",
-                                           "info",   "evaluate", "study", "phantom", "doctor",
-                                           "keygen", "bench",    NULL};
+    static const char *const commands[] = {
+        "run",      "check", "graph",   "inspect", "predict", "postprocess", "info",
+        "evaluate", "study", "phantom", "doctor",  "keygen",  "bench",       NULL};
     g_auto(Typed) top = type(NULL, "--help");
 
     g_assert_cmpint(top.code, ==, 0);
