@@ -149,7 +149,7 @@ typedef struct {
     gint64 batch, filled;
     GArray *waiting;        /* gint64: window, or -1 - window of an empty one */
     gint64 n_windows, done; /* in all tiles */
-    gboolean announced;
+    gint64 batches;
     guint64 peak;
     gint64 began; /* g_get_monotonic_time */
 } Case;
@@ -216,7 +216,8 @@ static LoomTensor *windows_mean(const Case *one, GError **error)
     return g_steal_pointer(&mean);
 }
 
-/* After the first windows it is known how long the rest will take. */
+/* After the second batch it is known how long the rest will take: the first one allocates, and
+ * may measure which algorithms are fast. */
 static void sweep_announce(const Case *one)
 {
     const double seconds = (double)(g_get_monotonic_time() - one->began) * 1e-6;
@@ -232,6 +233,17 @@ static void sweep_announce(const Case *one)
     };
 
     loom_context_record(one->ctx, "sweep", fields, G_N_ELEMENTS(fields));
+}
+
+static void batch_done(Case *one)
+{
+    const gboolean all = one->done + one->waiting->len >= one->n_windows;
+
+    one->batches++;
+    if (one->batches == 2 || (one->batches == 1 && all))
+        sweep_announce(one);
+    if (one->batches == 1)
+        one->began = g_get_monotonic_time();
 }
 
 /* Sends what waits through the network, if there is any, and adds it in the order of the
@@ -257,10 +269,8 @@ static gboolean windows_flush(Case *one, GError **error)
         if (!sweep_add(one->sweep, window < 0 ? -1 - window : window, logits, error))
             return FALSE;
     }
-    if (one->filled && !one->announced && one->stage->announce) {
-        sweep_announce(one);
-        one->announced = TRUE;
-    }
+    if (one->filled && one->stage->announce)
+        batch_done(one);
     one->done += one->waiting->len;
     loom_context_part(one->ctx, one->done, one->n_windows);
     one->filled = 0;
