@@ -45,8 +45,9 @@ static const CommandUsage usage = {
 typedef struct {
     const LoomRegistry *registry;
     char **set;
-    GPtrArray *models; /* char *: paths of model.json */
-    GPtrArray *cases;  /* PostprocessCase * */
+    GPtrArray *models;   /* char *: paths of model.json */
+    GPtrArray *datasets; /* LoomDataset *: of each fold, which the cases point into */
+    GPtrArray *cases;    /* PostprocessCase * */
     char **labels;
     guint n_labels;
 } Search;
@@ -65,6 +66,7 @@ static void search_clear(Search *search)
 {
     g_clear_pointer(&search->models, g_ptr_array_unref);
     g_clear_pointer(&search->cases, g_ptr_array_unref);
+    g_clear_pointer(&search->datasets, g_ptr_array_unref);
     g_clear_pointer(&search->labels, g_strfreev);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Search, search_clear)
@@ -93,8 +95,8 @@ static LoomDataset *dataset_open(const Search *search, const char *run, GError *
 }
 
 /* Predicts a case that validates and remembers it; FALSE: it failed, or was interrupted. */
-static gboolean case_add(Search *search, const Predictor *predictor, const LoomCase *one,
-                         GError **error)
+static gboolean case_add(Search *search, const Predictor *predictor, const LoomDataset *dataset,
+                         const LoomCase *one, GError **error)
 {
     const ImageCase image = {one->id, one->images};
     PostprocessCase *pair = g_new0(PostprocessCase, 1);
@@ -102,6 +104,8 @@ static gboolean case_add(Search *search, const Predictor *predictor, const LoomC
 
     pair->id = g_strdup(one->id);
     pair->truth = g_strdup(one->label);
+    pair->dataset = dataset;
+    pair->one = one;
     pair->prediction = predict_mask_path(predictor->how.folder, one->id);
     g_ptr_array_add(search->cases, pair);
     g_autofree char *text = g_strdup_printf("predicting %s", one->id);
@@ -130,7 +134,7 @@ static gboolean cases_add(Search *search, const Predictor *predictor,
                          dataset->name);
     for (guint i = 0; i < n; i++)
         if (dataset->cases[chosen[i]].label
-            && !case_add(search, predictor, &dataset->cases[chosen[i]], error))
+            && !case_add(search, predictor, dataset, &dataset->cases[chosen[i]], error))
             return FALSE;
     return TRUE;
 }
@@ -149,8 +153,10 @@ static gboolean fold_add(Search *search, const char *run, GError **error)
                              .threads = threads_option,
                              .folder = folder,
                              .raw = TRUE}};
-    g_autoptr(LoomDataset) dataset = dataset_open(search, run, error);
+    LoomDataset *dataset = dataset_open(search, run, error);
 
+    if (dataset)
+        g_ptr_array_add(search->datasets, dataset);
     if (!dataset || !predict_models_read(&model, paths, error)
         || !predictor_open(&predictor, error))
         return FALSE;
@@ -304,6 +310,7 @@ int cmd_postprocess(int argc, char **argv)
     search.registry = registry;
     search.set = line.set;
     search.models = g_ptr_array_new_with_free_func(g_free);
+    search.datasets = g_ptr_array_new_with_free_func((GDestroyNotify)loom_dataset_free);
     search.cases = g_ptr_array_new_with_free_func(case_free);
     return search_run(&search, line.arguments[0]);
 }

@@ -2,13 +2,10 @@
  * than one of them is in memory. */
 #include "postprocess_choice.h"
 
-#include <loom/data.h>
 #include <loom/morphology.h>
 
 #include <math.h>
 #include <string.h>
-
-#define GRID_TOLERANCE 1e-2 /* of a voxel's smallest edge, as nifti_load */
 
 static const double small_mm3[] = {10, 30, 100, 300, 1000, 3000};
 #define N_SMALL G_N_ELEMENTS(small_mm3)
@@ -48,6 +45,8 @@ static void score_add(const Search *search, Score *score, const Pair *pair,
     gint64 both[256] = {0}, sizes[256] = {0};
 
     for (gint64 v = 0; v < voxels; v++) {
+        if (t[v] == LOOM_IGNORED)
+            continue;
         sizes[t[v]]++;
         sizes[p[v]]++;
         both[t[v]] += t[v] == p[v];
@@ -167,11 +166,13 @@ static gboolean pair_read(const Search *search, const PostprocessCase *one, Pair
 {
     LoomGeometry a, b;
 
-    pair->truth = loom_volume_read_labels(one->truth, 0, &a, error);
+    pair->truth = one->dataset
+                      ? loom_dataset_read_label(one->dataset, one->one, NULL, &a, error)
+                      : loom_volume_read_labels(one->truth, 0, &a, error);
     pair->prediction =
         pair->truth ? loom_volume_read_labels(one->prediction, 0, &b, error) : NULL;
     if (!pair->prediction
-        || !loom_geometry_check(&a, one->truth, &b, one->prediction, GRID_TOLERANCE, error)
+        || !loom_geometry_check(&a, one->truth, &b, one->prediction, LOOM_GRID_TOLERANCE, error)
         || !(pair->changed = loom_tensor_new_like(pair->prediction, error)))
         return FALSE;
     pair->voxel_mm3 = a.spacing_mm[0] * a.spacing_mm[1] * a.spacing_mm[2];

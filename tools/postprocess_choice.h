@@ -1,13 +1,17 @@
 /* postprocess_choice.h - which postprocessing makes predictions of validation cases better. */
 #pragma once
 
+#include <loom/data.h>
 #include <loom/loom.h>
 
 #define POSTPROCESS_NEIGHBOURS 26
 
-/* A case: two label maps on one grid. */
+/* A case: two label maps on one grid.  Voxels that the truth ignores count nowhere. */
 typedef struct {
-    char *id, *truth, *prediction; /* paths */
+    char *id, *prediction; /* a path */
+    char *truth;           /* a path, for messages; read by the data set, where there is one */
+    const LoomDataset *dataset; /* NULL: the values of the file are the classes */
+    const LoomCase *one;
 } PostprocessCase;
 
 /* What the stage 'postprocess' will be told. */
