@@ -34,14 +34,15 @@ struct _LoomHop {
     gboolean leaves;    /* its packets go to the next group as a stream */
     gboolean counts;    /* the stage that counts the steps of the run */
     GArray *streams;    /* runs, arrives or leaves: guint, for each place of the other group */
-    gint64 queue, workers; /* as written; queue 0: in the lane of its parent */
-    LoomPlan plan;         /* sizes of what leaves; bytes it holds */
-    gboolean below_step;   /* it, or a stage above it, counts the steps of the run */
-    gint64 in, out;        /* ratio; 0: not predictable */
-    gint64 first;          /* packets below this number do not leave: done before */
-    gint64 last;           /* runs: number of the last packet it was given, -1: none */
-    gboolean stopped;      /* runs: wants no more packets */
-    LoomTimes *times;      /* runs: one a worker, of this lane or of the one above */
+    gint64 queue, workers;  /* as written; queue 0: in the lane of its parent */
+    LoomPlan plan;          /* sizes of what leaves; bytes it holds */
+    guint64 cache, largest; /* of the plan's bytes, those it can do without; of one case */
+    gboolean below_step;    /* it, or a stage above it, counts the steps of the run */
+    gint64 in, out;         /* ratio; 0: not predictable */
+    gint64 first;           /* packets below this number do not leave: done before */
+    gint64 last;            /* runs: number of the last packet it was given, -1: none */
+    gboolean stopped;       /* runs: wants no more packets */
+    LoomTimes *times;       /* runs: one a worker, of this lane or of the one above */
     guint n_times;
 };
 

@@ -1,5 +1,6 @@
 /* run - a config opened: everything checked and acquired, then run to its end, then released.
  */
+#include "memory.h"
 #include "models.h"
 #include "ranks.h"
 #include "state.h"
@@ -28,11 +29,14 @@ static const char *const top_sections[] = {"data", "backend", "models",  "graphs
 typedef struct {
     char *graph;
     gint64 steps;
+    guint64 memory;
 } RunKeys;
 
 static const LoomParam run_params[] = {
     LOOM_STRING(RunKeys, graph, NULL, "name of the graph to run"),
     LOOM_INT(RunKeys, steps, "0", 0, 1e12, "steps", "0: as many as the data gives"),
+    LOOM_BYTES(RunKeys, memory, "0", 0, 1e15,
+               "the process shall stay below: caches are cut to fit; 0: no ceiling"),
     {0},
 };
 
@@ -58,6 +62,7 @@ static gboolean run_read(LoomRun *run, const LoomScope *scope, GError **error)
         return FALSE;
     run->graph = keys.graph;
     run->steps = keys.steps;
+    run->memory = keys.memory;
     return TRUE;
 }
 
@@ -265,6 +270,7 @@ static gboolean run_open(LoomRun *run, GError **error)
 {
     const LoomScope scope = {
         .registry = run->registry, .models = run->by_model, .graphs = run->by_graph};
+    const guint64 before = loom_memory_used();
 
     return top_read(run, &scope, error) && run_read(run, &scope, error)
            && place_read(run, error) && graphs_build(run, &scope, error)
@@ -272,7 +278,8 @@ static gboolean run_open(LoomRun *run, GError **error)
            && graphs_check(run, error) && pool_make(run, error) && data_open(run, &scope, error)
            && backend_open(run, &scope, error) && loom_models_open(run, error)
            && loom_ranks_open(run, &scope, error) && stages_open(run, error)
-           && resume(run, error) && data_check(run, error) && journal_make(run, error);
+           && loom_memory_share(run, before, error) && resume(run, error)
+           && data_check(run, error) && journal_make(run, error);
 }
 
 /* ---- looking for every problem ------------------------------------------------------ */
@@ -291,6 +298,7 @@ static void run_look(LoomRun *run)
 {
     const LoomScope scope = {run->registry, run->by_model, run->by_graph,
                              run->options.findings};
+    const guint64 before = loom_memory_used();
     GError *cause = NULL;
     gboolean good = kept(run, top_read(run, &scope, &cause), &cause);
 
@@ -310,6 +318,7 @@ static void run_look(LoomRun *run)
     good = good && kept(run, loom_models_open(run, &cause), &cause);
     good = good && kept(run, loom_ranks_open(run, &scope, &cause), &cause);
     good = good && data && kept(run, stages_open(run, &cause), &cause);
+    good = good && kept(run, loom_memory_share(run, before, &cause), &cause);
     run->planned = good;
     if (good && run->survey)
         loom_run_look_at_patches(run);

@@ -16,18 +16,19 @@ struct _LoomRun {
     LoomRunOptions options;
     char *folder; /* absolute; NULL: only checking */
     guint64 seed;
-    char *graph;  /* name of the graph to run */
-    gint64 steps; /* 0: as many as the data gives */
+    char *graph;    /* name of the graph to run */
+    gint64 steps;   /* 0: as many as the data gives */
+    guint64 memory; /* ceiling of the process; 0: none */
     LoomPool *pool;
     LoomDataset *dataset;
     LoomSurvey *survey; /* NULL: nobody looked at its files */
     gboolean planned;   /* all stages are open */
     LoomInstance *backend;
-    GPtrArray *models;    /* LoomInstance *, owned, in the order of the file */
-    GHashTable *by_model; /* id -> LoomInstance * */
+    GPtrArray *models;       /* LoomInstance *, owned, in the order of the file */
+    GHashTable *by_model;    /* id -> LoomInstance * */
     GHashTable *weight_sets; /* LoomInstance * -> GPtrArray of LoomStore *, several of them */
-    GPtrArray *graphs;    /* LoomGraph *, owned, in the order of the file */
-    GHashTable *by_graph; /* id -> LoomGraph * */
+    GPtrArray *graphs;       /* LoomGraph *, owned, in the order of the file */
+    GHashTable *by_graph;    /* id -> LoomGraph * */
     LoomGraph *main;
     GHashTable *recipes;   /* model id -> JSON */
     LoomJournal *journal;  /* NULL: only checking */

@@ -30,8 +30,8 @@ typedef struct {
     gint64 n_packets; /* -1: no end */
     gint64 *order;    /* of `epoch`, places in `cases` */
     gint64 epoch;
-    Loaded *kept; /* n_cases, empty where not kept */
-    guint64 kept_bytes;
+    Loaded *kept;                /* n_cases, empty where not kept */
+    guint64 kept_bytes, planned; /* planned: what the cache would hold */
 } NiftiLoad;
 
 static const char *const load_splits[] = {"train", "validate", "all", NULL};
@@ -60,6 +60,30 @@ static const LoomSlot nifti_load_writes[] = {
     {0},
 };
 
+/* What the cache will hold, by the headers of the first channels. */
+static gboolean cache_plan(NiftiLoad *load, LoomHost *host, GError **error)
+{
+    const guint64 voxel_bytes = sizeof(float) * load->dataset->n_channels + 1;
+    guint64 bytes = 0, largest = 0;
+
+    for (guint i = 0; i < load->n_cases; i++) {
+        const LoomCase *one = &load->dataset->cases[load->cases[i]];
+        LoomVolumeHeader header;
+
+        if (!loom_volume_header_by(one->images[0], &load->policy, &header, error)) {
+            g_prefix_error(error, "case '%s': ", one->id);
+            return FALSE;
+        }
+        const gint64 *size = header.geometry.size;
+        const guint64 own = (guint64)(size[0] * size[1] * size[2]) * voxel_bytes;
+        bytes += own;
+        largest = MAX(largest, own);
+    }
+    load->planned = MIN(bytes, load->cache);
+    loom_host_cache(host, load->planned, largest);
+    return TRUE;
+}
+
 static gboolean nifti_load_open(gpointer self, LoomHost *host, GError **error)
 {
     NiftiLoad *load = self;
@@ -85,7 +109,7 @@ static gboolean nifti_load_open(gpointer self, LoomHost *host, GError **error)
     load->order = g_new(gint64, load->n_cases);
     load->epoch = -1;
     load->kept = g_new0(Loaded, load->n_cases);
-    return TRUE;
+    return cache_plan(load, host, error);
 }
 
 static void loaded_clear(Loaded *loaded)
@@ -151,12 +175,14 @@ static gboolean case_read(const NiftiLoad *load, const LoomCase *one, Loaded *lo
 }
 
 /* Keeps the case if it still fits: first come, first kept. */
-static void case_keep(NiftiLoad *load, guint place, const Loaded *loaded)
+static void case_keep(NiftiLoad *load, guint place, const Loaded *loaded,
+                      const LoomContext *ctx)
 {
+    const guint64 cache = MIN(load->cache, loom_context_cache(ctx));
     const guint64 bytes = loom_tensor_bytes(loaded->image)
                           + (loaded->label ? loom_tensor_bytes(loaded->label) : 0);
 
-    if (bytes > load->cache || load->kept_bytes > load->cache - bytes)
+    if (bytes > cache || load->kept_bytes > cache - bytes)
         return;
     load->kept_bytes += bytes;
     load->kept[place] = *loaded;
@@ -217,8 +243,8 @@ static char *inputs_text(const NiftiLoad *load, const LoomCase *one)
 }
 
 /* The files, or what is kept of them in memory. */
-static gboolean case_take(NiftiLoad *load, guint place, gboolean kept_below, Loaded *loaded,
-                          GError **error)
+static gboolean case_take(NiftiLoad *load, guint place, gboolean kept_below,
+                          const LoomContext *ctx, Loaded *loaded, GError **error)
 {
     const Loaded *kept = &load->kept[place];
 
@@ -226,7 +252,7 @@ static gboolean case_take(NiftiLoad *load, guint place, gboolean kept_below, Loa
         if (!case_read(load, &load->dataset->cases[load->cases[place]], loaded, error))
             return FALSE;
         if (!kept_below) /* else it will not be asked for again */
-            case_keep(load, place, loaded);
+            case_keep(load, place, loaded, ctx);
         return TRUE;
     }
     *loaded = *kept;
@@ -252,7 +278,7 @@ static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomConte
 
     if (*packet)
         return LOOM_FLOW_OK;
-    if (!case_take(load, place, kept_below, &loaded, error))
+    if (!case_take(load, place, kept_below, ctx, &loaded, error))
         return LOOM_FLOW_FAIL;
     *packet = loom_packet_new();
     loom_packet_set_id(*packet, one->id);
@@ -265,26 +291,12 @@ static LoomFlow nifti_load_produce(gpointer self, LoomPacket **packet, LoomConte
     return LOOM_FLOW_OK;
 }
 
-/* Memory: what the cache will hold, by the headers of the first channels. */
-static gboolean nifti_load_plan(gpointer self, LoomPlan *plan, GError **error)
+static gboolean nifti_load_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GError **error)
 {
     const NiftiLoad *load = self;
-    const guint64 voxel_bytes = sizeof(float) * load->dataset->n_channels + 1;
-    guint64 bytes = 0;
 
-    for (guint i = 0; i < load->n_cases && bytes < load->cache; i++) {
-        const LoomCase *one = &load->dataset->cases[load->cases[i]];
-        LoomVolumeHeader header;
-
-        if (!loom_volume_header_by(one->images[0], &load->policy, &header, error)) {
-            g_prefix_error(error, "case '%s': ", one->id);
-            return FALSE;
-        }
-        const gint64 *size = header.geometry.size;
-        bytes += (guint64)(size[0] * size[1] * size[2]) * voxel_bytes;
-    }
     plan->c = load->dataset->n_channels;
-    plan->bytes = MIN(bytes, load->cache);
+    plan->bytes = load->planned;
     return TRUE;
 }
 

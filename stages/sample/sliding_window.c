@@ -9,7 +9,6 @@
  * its result cropped back.
  * Source: Isensee et al. 2021 (nnU-Net), inference; windows.h. */
 #define G_LOG_DOMAIN "loom-sliding-window"
-#include "memory_used.h"
 #include "mirror.h"
 #include "sweep.h"
 
@@ -118,7 +117,7 @@ static gboolean memory_plan(const SlidingWindow *stage, Sweep *sweep, gint64 *ba
                             guint64 *peak, GError **error)
 {
     const gint64 channels = loom_tensor_size(sweep->image, 'C');
-    const guint64 used = memory_used(), limit = stage->memory;
+    const guint64 used = loom_memory_used(), limit = stage->memory;
     guint64 windows;
 
     for (*batch = stage->batch;; *batch /= 2) {

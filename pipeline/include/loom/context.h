@@ -60,6 +60,10 @@ LOOM_EXPORT gboolean loom_host_resumed_taken(LoomHost *host, gint64 taken, GErro
  * own keys and the stages between the loader and the metrics; NULL where no graph does. */
 LOOM_EXPORT const char *loom_host_recipe(const LoomHost *host, const LoomInstance *model);
 
+/* A stage would keep so many bytes of cases that it could read anew: those of its plan that
+ * `run: {memory: ...}` may cut.  @largest: of one case, as a packet. */
+LOOM_EXPORT void loom_host_cache(LoomHost *host, guint64 bytes, guint64 largest);
+
 /* ---- other processes ---------------------------------------------------------------- */
 
 /* Ranks that the run was begun with; 1: it is alone. */
@@ -111,6 +115,11 @@ LOOM_EXPORT LoomPool *loom_context_pool(const LoomContext *ctx);
 LOOM_EXPORT LoomFlow loom_context_run_graph(LoomContext *ctx, const char *graph,
                                             GError **error);
 
+/* How many of the bytes that loom_host_cache asked for this stage may keep; without a ceiling
+ * there is no limit. */
+LOOM_EXPORT guint64 loom_context_cache(const LoomContext *ctx);
+/* What this process holds in memory now; 0 where the system does not say. */
+LOOM_EXPORT guint64 loom_memory_used(void);
 /* `weights: [FILE, FILE, ...]` of a model: how many there are (1 without), and which of them it
  * computes with from here on, counted from 0: for the stage that holds the model. */
 LOOM_EXPORT guint loom_context_weight_sets(const LoomContext *ctx, const LoomInstance *model);
