@@ -5,7 +5,7 @@
 #include "plugin_open.h"
 #include "terminal.h"
 
-#include "data/layout.h"
+#include "data/dataset.h"
 
 #include <string.h>
 
@@ -14,12 +14,15 @@
 
 static gboolean json_option, csv_option, common_option;
 static char **metric_option;
+static char *data_option;
 
 static const GOptionEntry options[] = {
     {"json", 0, 0, G_OPTION_ARG_NONE, &json_option, "As JSON, with the means", NULL},
     {"csv", 0, 0, G_OPTION_ARG_NONE, &csv_option, "As CSV, a line a case and class", NULL},
     {"metric", 0, 0, G_OPTION_ARG_STRING_ARRAY, &metric_option,
      "Only this one; may be repeated", "NAME"},
+    {"data", 0, 0, G_OPTION_ARG_STRING, &data_option,
+     "Keys as under data: of a config, as '{label_map: {4: 3}}'", "YAML"},
     {"common", 0, 0, G_OPTION_ARG_NONE, &common_option, "Only the cases that both have", NULL},
     G_OPTION_ENTRY_NULL,
 };
@@ -29,7 +32,8 @@ static const CommandUsage usage = {
     .min = 2,
     .max = 2,
     .summary = "Measures predicted label maps against the truth: two files, or two folders\n"
-               "with files of the same names.  Classes come from dataset.json near TRUTH.",
+               "with files of the same names.  TRUTH may be a data set of any layout that\n"
+               "a config may name.  Classes come from it, or from dataset.json near TRUTH.",
     .example = "segloom evaluate data/hippocampus/labelsTr out --common --csv > scores.csv",
     .options = options,
     .flags = COMMAND_MODULES,
@@ -79,18 +83,19 @@ static guint lonely_print(const GPtrArray *paths, GHashTable *partners, const ch
     return n;
 }
 
-static void pair_add(GPtrArray *pairs, const char *truth, const char *prediction)
+/* @id NULL: by the name of the truth. */
+static void pair_add(GPtrArray *pairs, const char *id, const char *truth,
+                     const char *prediction)
 {
     Pair *pair = g_new0(Pair, 1);
 
-    pair->id = image_file_stem(truth);
+    pair->id = id ? g_strdup(id) : image_file_stem(truth);
     pair->truth = g_strdup(truth);
     pair->prediction = g_strdup(prediction);
     g_ptr_array_add(pairs, pair);
 }
 
-/* @lonely: files without a partner that were asked for. */
-static GPtrArray *pairs_find(char **arguments, guint *lonely, GError **error)
+static GPtrArray *pairs_of_files(char **arguments, guint *lonely, GError **error)
 {
     g_autoptr(GPtrArray) truths = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) predictions = g_ptr_array_new_with_free_func(g_free);
@@ -101,7 +106,7 @@ static GPtrArray *pairs_find(char **arguments, guint *lonely, GError **error)
         return NULL;
     if (!g_file_test(arguments[0], G_FILE_TEST_IS_DIR)
         && !g_file_test(arguments[1], G_FILE_TEST_IS_DIR)) { /* two files may have any names */
-        pair_add(pairs, truths->pdata[0], predictions->pdata[0]);
+        pair_add(pairs, NULL, truths->pdata[0], predictions->pdata[0]);
         return g_steal_pointer(&pairs);
     }
     g_autoptr(GHashTable) known = by_stem(truths);
@@ -115,9 +120,49 @@ static GPtrArray *pairs_find(char **arguments, guint *lonely, GError **error)
         const char *prediction = g_hash_table_lookup(made, stem);
 
         if (prediction)
-            pair_add(pairs, truths->pdata[i], prediction);
+            pair_add(pairs, NULL, truths->pdata[i], prediction);
     }
-    if (!pairs->len)
+    return g_steal_pointer(&pairs);
+}
+
+/* The cases of a data set, and the predictions that are called after them. */
+static GPtrArray *pairs_of_cases(const LoomDataset *dataset, const char *folder, guint *lonely,
+                                 GError **error)
+{
+    g_autoptr(GPtrArray) predictions = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(pair_free);
+    g_autoptr(GHashTable) cases = g_hash_table_new(g_str_hash, g_str_equal);
+
+    if (!image_files_collect(folder, predictions, error))
+        return NULL;
+    g_autoptr(GHashTable) made = by_stem(predictions);
+    for (guint i = 0; i < dataset->n_cases; i++) {
+        const LoomCase *one = &dataset->cases[i];
+        const char *prediction = g_hash_table_lookup(made, one->id);
+
+        g_hash_table_add(cases, one->id);
+        if (prediction && one->label)
+            pair_add(pairs, one->id, one->label, prediction);
+        else if (!common_option && (*lonely)++ < NAMED_AT_MOST)
+            terminal_print("segloom: case '%s' has no %s", one->id,
+                           one->label ? "prediction" : "label map");
+    }
+    if (*lonely > NAMED_AT_MOST)
+        terminal_print("segloom: ... and %u more (--common leaves them out)",
+                       *lonely - NAMED_AT_MOST);
+    if (!common_option)
+        *lonely += lonely_print(predictions, cases, "case of that name");
+    return g_steal_pointer(&pairs);
+}
+
+/* @lonely: files without a partner that were asked for. */
+static GPtrArray *pairs_find(char **arguments, const LoomDataset *dataset, guint *lonely,
+                             GError **error)
+{
+    g_autoptr(GPtrArray) pairs = dataset ? pairs_of_cases(dataset, arguments[1], lonely, error)
+                                         : pairs_of_files(arguments, lonely, error);
+
+    if (pairs && !pairs->len)
         return loom_fail_null(error, LOOM_ERROR_IO, "'%s' and '%s' have no file in common",
                               arguments[0], arguments[1]);
     return g_steal_pointer(&pairs);
@@ -137,16 +182,12 @@ static gboolean label_highest(const char *path, guint *highest, GError **error)
     return TRUE;
 }
 
-/* Names of class 0, 1, ...: from dataset.json, else as many as the largest label asks for. */
-static char **classes_find(const GPtrArray *pairs, GError **error)
+/* As many names as the largest label asks for: "0", "1", ...; (transfer full). */
+static char **names_count(const GPtrArray *pairs)
 {
-    g_autofree char *path = image_files_dataset(((Pair *)pairs->pdata[0])->truth);
-    g_auto(LoomLayout) layout = {0};
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
     guint highest = 1;
 
-    if (path)
-        return loom_layout_read(path, &layout, error) ? g_strdupv(layout.label_names) : NULL;
     for (guint i = 0; i < pairs->len; i++) {
         const Pair *pair = pairs->pdata[i];
         g_autoptr(GError) later = NULL; /* said when the pair is measured */
@@ -155,11 +196,48 @@ static char **classes_find(const GPtrArray *pairs, GError **error)
         g_clear_error(&later);
         label_highest(pair->prediction, &highest, &later);
     }
-    for (guint k = 0; k <= highest; k++) {
+    for (guint k = 0; k <= MIN(highest, LOOM_IGNORED - 1); k++) {
         g_autofree char *name = g_strdup_printf("%u", k);
         g_strv_builder_add(names, name);
     }
     return g_strv_builder_end(names);
+}
+
+/* What values mean, where TRUTH is no data set: from dataset.json near it, else from the values
+ * themselves; --data goes before both. */
+static LoomDataset *scheme_find(const GPtrArray *pairs, const LoomDataOptions *keys,
+                                GError **error)
+{
+    g_autofree char *json = image_files_dataset(((Pair *)pairs->pdata[0])->truth);
+    g_auto(GStrv) names = json || keys->label_names ? NULL : names_count(pairs);
+
+    return loom_dataset_scheme(keys->label_names ? NULL : json, names, keys, error);
+}
+
+/* The keys of --data. */
+static gboolean options_take(LoomDataOptions *keys, GError **error)
+{
+    const char *text = data_option ? data_option : "{}";
+    g_autofree char *here = g_get_current_dir();
+    g_autoptr(LoomNode) node = loom_yaml_parse(text, strlen(text), "--data", here, error);
+
+    return node && loom_params_fill(loom_data_params, keys, node, NULL, "data", NULL, error);
+}
+
+/* TRUTH as a data set; NULL without an error: it is files. */
+static LoomDataset *truth_open(const char *truth, LoomDataOptions *keys, GError **error)
+{
+    if (!keys->dataset) {
+        const gboolean known =
+            keys->images || keys->layout || g_str_has_suffix(truth, ".csv")
+            || (g_file_test(truth, G_FILE_TEST_IS_DIR) && loom_dataset_known(truth));
+
+        if (!known)
+            return NULL;
+        keys->dataset = g_canonicalize_filename(truth, NULL);
+    }
+    keys->folds = keys->folds ? keys->folds : 1; /* every case is measured */
+    return loom_dataset_open(keys, error);
 }
 
 /* ---- metrics ------------------------------------------------------------------------ */
@@ -244,21 +322,9 @@ static gboolean metrics_open(Metrics *metrics, const LoomRegistry *registry, Loo
 
 /* ---- measuring ---------------------------------------------------------------------- */
 
-static gboolean labels_check(const LoomTensor *label, const char *path, guint n_classes,
-                             GError **error)
-{
-    const guint8 *t = loom_tensor_u8(label);
-
-    for (gint64 v = 0; v < loom_tensor_count(label); v++)
-        if (t[v] >= n_classes)
-            return loom_fail(error, LOOM_ERROR_FORMAT,
-                             "'%s': value %u is none of the labels 0 to %u", path, t[v],
-                             n_classes - 1);
-    return TRUE;
-}
-
-static gboolean pair_measure(const Pair *pair, guint n_classes, Evaluation *evaluation,
-                             GError **error)
+/* Both files are read alike; a prediction that says "ignore" says nothing: background. */
+static gboolean pair_measure(const Pair *pair, const LoomDataset *scheme,
+                             Evaluation *evaluation, GError **error)
 {
     LoomGeometry a, b;
     g_autoptr(LoomTensor) truth = loom_volume_read_labels(pair->truth, 0, &a, error);
@@ -267,15 +333,19 @@ static gboolean pair_measure(const Pair *pair, guint n_classes, Evaluation *eval
 
     if (!prediction
         || !loom_geometry_check(&a, pair->truth, &b, pair->prediction, GRID_TOLERANCE, error)
-        || !labels_check(truth, pair->truth, n_classes, error)
-        || !labels_check(prediction, pair->prediction, n_classes, error))
+        || !loom_dataset_map_label(scheme, truth, pair->truth, error)
+        || !loom_dataset_map_label(scheme, prediction, pair->prediction, error))
         return FALSE;
+    guint8 *p = loom_tensor_u8_mut(prediction);
+    for (gint64 v = 0; v < loom_tensor_count(prediction); v++)
+        p[v] = p[v] == LOOM_IGNORED ? 0 : p[v];
     const double spacing[3] = {a.spacing_mm[2], a.spacing_mm[1], a.spacing_mm[0]};
     return evaluation_add(evaluation, pair->id, truth, prediction, spacing, error);
 }
 
 /* Returns how many pairs could not be measured; each is said. */
-static guint pairs_measure(const GPtrArray *pairs, guint n_classes, Evaluation *evaluation)
+static guint pairs_measure(const GPtrArray *pairs, const LoomDataset *scheme,
+                           Evaluation *evaluation)
 {
     guint failed = 0;
 
@@ -286,7 +356,7 @@ static guint pairs_measure(const GPtrArray *pairs, guint n_classes, Evaluation *
         g_autoptr(GError) error = NULL;
 
         terminal_live(text);
-        if (!pair_measure(pair, n_classes, evaluation, &error))
+        if (!pair_measure(pair, scheme, evaluation, &error))
             failed += (guint)(command_fail(1, error) == 1);
     }
     terminal_live(NULL);
@@ -306,6 +376,7 @@ int cmd_evaluate(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
     g_autoptr(GError) error = NULL;
+    LoomDataOptions keys = {0};
     guint lonely = 0, failed;
 
     if (!command_parse(&line, &usage, argc, argv))
@@ -319,15 +390,19 @@ int cmd_evaluate(int argc, char **argv)
         return COMMAND_WRONG;
     if (!metrics_open(&metrics, registry, pool, &error))
         return command_fail(COMMAND_WRONG, error);
-    g_autoptr(GPtrArray) pairs = pairs_find(line.arguments, &lonely, &error);
-    if (!pairs)
+    if (!options_take(&keys, &error))
         return command_fail(COMMAND_WRONG, error);
-    g_auto(GStrv) classes = classes_find(pairs, &error);
-    if (!classes)
+    g_autoptr(LoomDataset) dataset = truth_open(line.arguments[0], &keys, &error);
+    g_autoptr(GPtrArray) pairs =
+        error ? NULL : pairs_find(line.arguments, dataset, &lonely, &error);
+    g_autoptr(LoomDataset) files = pairs && !dataset ? scheme_find(pairs, &keys, &error) : NULL;
+    const LoomDataset *scheme = dataset ? dataset : files;
+    loom_params_clear(loom_data_params, &keys);
+    if (error)
         return command_fail(COMMAND_WRONG, error);
     g_autoptr(Evaluation) evaluation =
-        evaluation_new((LoomInstance **)metrics.metrics->pdata, classes);
-    failed = pairs_measure(pairs, g_strv_length(classes), evaluation);
+        evaluation_new((LoomInstance **)metrics.metrics->pdata, scheme);
+    failed = pairs_measure(pairs, scheme, evaluation);
     if (evaluation_cases(evaluation))
         result_print(evaluation);
     return lonely + failed ? COMMAND_WRONG : COMMAND_DONE;

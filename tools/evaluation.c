@@ -12,7 +12,8 @@ typedef struct {
 
 struct _Evaluation {
     LoomInstance *const *metrics;
-    char **class_names;
+    const LoomDataset *scheme;
+    char **class_names; /* of the rows: the background, then classes or regions */
     guint n_classes;
     GPtrArray *columns; /* const LoomReading *, of one metric after the other */
     GPtrArray *rows;    /* Row * */
@@ -32,13 +33,28 @@ static const LoomReading *readings_of(const LoomInstance *metric)
     return ((const LoomMetric *)metric->plugin)->readings;
 }
 
-Evaluation *evaluation_new(LoomInstance *const *metrics, char **class_names)
+/* The background, and what is measured; (transfer full). */
+static char **names_of(const LoomDataset *scheme)
+{
+    char **names;
+
+    if (!scheme->n_regions)
+        return g_strdupv(scheme->label_names);
+    names = g_new0(char *, scheme->n_regions + 2);
+    names[0] = g_strdup(scheme->label_names[0]);
+    for (guint r = 0; r < scheme->n_regions; r++)
+        names[r + 1] = g_strdup(scheme->regions[r].name);
+    return names;
+}
+
+Evaluation *evaluation_new(LoomInstance *const *metrics, const LoomDataset *scheme)
 {
     Evaluation *evaluation = g_new0(Evaluation, 1);
 
     evaluation->metrics = metrics;
-    evaluation->class_names = g_strdupv(class_names);
-    evaluation->n_classes = g_strv_length(class_names);
+    evaluation->scheme = scheme;
+    evaluation->class_names = names_of(scheme);
+    evaluation->n_classes = g_strv_length(evaluation->class_names);
     evaluation->columns = g_ptr_array_new();
     evaluation->rows = g_ptr_array_new_with_free_func(row_free);
     for (; *metrics; metrics++)
@@ -68,7 +84,7 @@ gboolean evaluation_add(Evaluation *evaluation, const char *id, const LoomTensor
 {
     const LoomMetricInput input = {prediction,
                                    truth,
-                                   evaluation->n_classes,
+                                   evaluation->scheme->n_labels,
                                    {spacing_mm[0], spacing_mm[1], spacing_mm[2]},
                                    NULL};
     const guint classes = evaluation->n_classes - 1, columns = evaluation->columns->len;
@@ -81,8 +97,8 @@ gboolean evaluation_add(Evaluation *evaluation, const char *id, const LoomTensor
         while (readings_of(*metric)[n].name)
             n++;
         g_autofree double *part = g_new0(double, (gsize)classes *n);
-        if (!((const LoomMetric *)(*metric)->plugin)
-                 ->measure((*metric)->self, &input, part, error)) {
+        if (!loom_metric_measure(*metric, &input, evaluation->scheme->regions,
+                                 evaluation->scheme->n_regions, part, error)) {
             g_prefix_error(error, "metric '%s': ", (*metric)->plugin->name);
             return FALSE;
         }

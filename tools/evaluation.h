@@ -6,11 +6,12 @@
 typedef struct _Evaluation Evaluation;
 
 /* @metrics: opened instances, ends with NULL; borrowed.
- * @class_names: of class 0, 1, ...; ends with NULL; copied. */
-Evaluation *evaluation_new(LoomInstance *const *metrics, char **class_names);
+ * @scheme: classes and regions to measure: regions where it has some; borrowed. */
+Evaluation *evaluation_new(LoomInstance *const *metrics, const LoomDataset *scheme);
 void evaluation_free(Evaluation *evaluation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Evaluation, evaluation_free)
-/* Measures one pair: u8 (D,H,W), every label below the number of classes, on one grid. */
+/* Measures one pair: u8 (D,H,W), every label a class, of the truth also LOOM_IGNORED, on one
+ * grid. */
 gboolean evaluation_add(Evaluation *evaluation, const char *id, const LoomTensor *truth,
                         const LoomTensor *prediction, const double spacing_mm[3],
                         GError **error);

@@ -278,6 +278,35 @@ LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error)
     return g_steal_pointer(&dataset);
 }
 
+gboolean loom_dataset_known(const char *folder)
+{
+    int layout;
+    guint n = 0;
+
+    g_free(layouts_fitting(folder, &layout, &n));
+    return n > 0;
+}
+
+LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
+                                 const LoomDataOptions *options, GError **error)
+{
+    g_autoptr(LoomDataset) dataset = g_new0(LoomDataset, 1);
+    g_auto(LoomLayout) layout = {.labels_passed = options->label_names != NULL};
+    g_auto(LoomFound) found = {.ignored = -1};
+
+    if (json && !loom_layout_read(json, &layout, error))
+        return NULL;
+    found.label_names =
+        json ? g_steal_pointer(&layout.label_names) : g_strdupv((char **)(guintptr)names);
+    found.regions = g_steal_pointer(&layout.regions);
+    found.n_regions = layout.n_regions;
+    layout.n_regions = 0;
+    found.ignored = json ? layout.ignored : -1;
+    dataset->name = g_strdup("labels");
+    return loom_label_scheme_make(dataset, &found, options, error) ? g_steal_pointer(&dataset)
+                                                                   : NULL;
+}
+
 /* ---- loose files -------------------------------------------------------------------- */
 
 /* "scan_01" of "/a/scan_01_0000.nii.gz". */

@@ -25,6 +25,12 @@ extern const LoomParam loom_data_params[];
 
 /* Every file is there when it succeeds; none was read but dataset.json, tables and lists. */
 LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error);
+/* A data set without cases: what @options say of labels, over what @json, a dataset.json, or
+ * @names, of class 0, 1, ..., say; both may be NULL. */
+LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
+                                 const LoomDataOptions *options, GError **error);
+/* Would loom_dataset_open know @folder by itself? */
+gboolean loom_dataset_known(const char *folder);
 /* Loose files: @paths of one case after the other, @n_channels each; no labels.  Ids are the
  * file names without _0000 and .nii.gz.  All cases are in both splits. */
 LoomDataset *loom_dataset_from_files(char **paths, guint n_channels, GError **error);

@@ -196,88 +196,30 @@ static gboolean classes_check(const LoomTensor *tensor, const char *slot, gint64
                         classes);
 }
 
-/* What is compared: for metrics that leave ignored voxels out, and for those that do not. */
-typedef struct {
-    LoomMetricInput marked, plain;
-    LoomTensor *truth, *prediction; /* of `plain`, where they are copies */
-} Compared;
-
-static void compared_clear(Compared *compared)
+/* Fills rows 1, 2, ... of @values, (rows_each, n_readings), from every plugin. */
+static gboolean case_measure(const Metrics *metrics, const LoomMetricInput *input,
+                             double *values, GError **error)
 {
-    g_clear_pointer(&compared->truth, loom_tensor_unref);
-    g_clear_pointer(&compared->prediction, loom_tensor_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Compared, compared_clear)
-
-static gboolean compared_make(Compared *compared, const LoomMetricInput *input, GError **error)
-{
-    const gsize n = (gsize)loom_tensor_count(input->truth);
-
-    compared->marked = compared->plain = *input;
-    if (!memchr(loom_tensor_u8(input->truth), LOOM_IGNORED, n))
-        return TRUE;
-    if (!loom_tensor_check_grid(input->prediction, "prediction", input->truth, "label", error)
-        || !(compared->truth = loom_tensor_copy(input->truth, error))
-        || !(compared->prediction = loom_tensor_copy(input->prediction, error)))
-        return FALSE;
-    loom_labels_leave_out(compared->truth, compared->prediction);
-    compared->plain.truth = compared->truth;
-    compared->plain.prediction = compared->prediction;
-    return TRUE;
-}
-
-/* Fills rows 1, 2, ... of @values, (classes, n_readings), from every plugin. */
-static gboolean classes_measure(const Metrics *metrics, const LoomMetricInput *input,
-                                double *values, GError **error)
-{
-    g_autofree double *part = g_new(double, (gsize)input->classes * metrics->n_readings);
-    g_auto(Compared) compared = {0};
+    const guint n_regions = by_region(metrics) ? metrics->dataset->n_regions : 0;
+    const LoomLabelRegion *regions = n_regions ? metrics->dataset->regions : NULL;
+    g_autofree double *part = g_new(double, (gsize)metrics->rows_each * metrics->n_readings);
     guint first = 0;
 
-    if (!compared_make(&compared, input, error))
-        return FALSE;
     for (guint i = 0; i < metrics->metrics.n; i++) {
         const LoomMetric *metric = metric_at(metrics, i);
-        const gboolean ignores = metric->flags & LOOM_METRIC_IGNORES;
         guint n = 0;
 
         while (metric->readings[n].name)
             n++;
-        if (!metric->measure(metrics->metrics.v[i]->self,
-                             ignores ? &compared.marked : &compared.plain, part, error)) {
+        if (!loom_metric_measure(metrics->metrics.v[i], input, regions, n_regions, part,
+                                 error)) {
             g_prefix_error(error, "metric '%s': ", metric->base.name);
             return FALSE;
         }
-        for (gint64 k = 1; k < input->classes; k++)
+        for (gint64 k = 1; k < metrics->rows_each; k++)
             memcpy(values + k * metrics->n_readings + first, part + (k - 1) * n,
                    n * sizeof *part);
         first += n;
-    }
-    return TRUE;
-}
-
-/* Each region as the one class of two. */
-static gboolean regions_measure(const Metrics *metrics, const LoomMetricInput *input,
-                                double *values, GError **error)
-{
-    const LoomDataset *dataset = metrics->dataset;
-
-    for (guint r = 0; r < dataset->n_regions; r++) {
-        const LoomLabelRegion *region = &dataset->regions[r];
-        g_autoptr(LoomTensor) truth = loom_region_mask(region, input->truth, error);
-        g_autoptr(LoomTensor) prediction =
-            truth ? loom_region_mask(region, input->prediction, error) : NULL;
-        LoomMetricInput one = *input;
-
-        if (!prediction)
-            return FALSE;
-        one.truth = truth;
-        one.prediction = prediction;
-        one.classes = 2;
-        if (!classes_measure(metrics, &one, values + (gsize)r * metrics->n_readings, error)) {
-            g_prefix_error(error, "region '%s': ", region->name);
-            return FALSE;
-        }
     }
     return TRUE;
 }
@@ -358,8 +300,7 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
         || !classes_check(
             truth, loom_packet_get(packet, "truth") ? "truth" : "label", metrics->classes,
             metrics->dataset && metrics->dataset->ignores ? LOOM_IGNORED : -1, error)
-        || !(by_region(metrics) ? regions_measure : classes_measure)(metrics, &input, values,
-                                                                     error))
+        || !case_measure(metrics, &input, values, error))
         return FALSE;
     case_keep(metrics, packet, values);
     return TRUE;

@@ -71,6 +71,29 @@ static void add_score(JsonBuilder *builder, const CheckpointBest *best)
     json_builder_end_object(builder);
 }
 
+/* [{"name": "whole", "labels": [1, 2, 3], "written": 2}, ...] in the order of the channels. */
+static void add_regions(JsonBuilder *builder, const LoomDataset *dataset)
+{
+    json_builder_set_member_name(builder, "regions");
+    json_builder_begin_array(builder);
+    for (guint r = 0; dataset && r < dataset->n_regions; r++) {
+        const LoomLabelRegion *region = &dataset->regions[r];
+
+        json_builder_begin_object(builder);
+        add_text(builder, "name", region->name);
+        json_builder_set_member_name(builder, "labels");
+        json_builder_begin_array(builder);
+        for (guint k = 0; k < 256; k++)
+            if (region->holds[k])
+                json_builder_add_int_value(builder, k);
+        json_builder_end_array(builder);
+        json_builder_set_member_name(builder, "written");
+        json_builder_add_int_value(builder, region->written);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+}
+
 static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, gint64 step,
                       const CheckpointBest *best)
 {
@@ -91,6 +114,7 @@ static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, 
               dataset ? dataset->n_labels : 0);
     add_names(builder, "channels", dataset ? dataset->channel_names : NULL,
               dataset ? dataset->n_channels : 0);
+    add_regions(builder, dataset);
     add_node(builder, "recipe", predictor->recipe ? json_node_copy(predictor->recipe) : NULL);
     add_node(builder, "metrics", latest ? json_from_string(latest, NULL) : NULL);
     json_builder_end_object(builder);

@@ -172,6 +172,16 @@ LOOM_EXPORT gboolean loom_dataset_map_label(const LoomDataset *dataset, LoomTens
  * (transfer full); NULL with LOOM_ERROR_LIMIT. */
 LOOM_EXPORT LoomTensor *loom_region_mask(const LoomLabelRegion *region, const LoomTensor *label,
                                          GError **error);
+/* loom_metric_measure - a metric of one case, by region and without the voxels that count
+ * nowhere
+ * @input: the truth may be LOOM_IGNORED whatever the metric
+ * @regions: each is measured as the one class of two; @n_regions 0: the classes are
+ * @values: one row a region, or a class from 1 on; one column a reading
+ * Errors: those of the metric; LOOM_ERROR_CONFIG where it needs probabilities of regions. */
+LOOM_EXPORT gboolean loom_metric_measure(const LoomInstance *metric,
+                                         const LoomMetricInput *input,
+                                         const LoomLabelRegion *regions, guint n_regions,
+                                         double *values, GError **error);
 /* Takes the ignored voxels of @truth out of both, u8 of one size: background from now on. */
 LOOM_EXPORT void loom_labels_leave_out(LoomTensor *truth, LoomTensor *prediction);
 
