@@ -1,5 +1,4 @@
-/* cmd_phantom - segloom phantom: a synthetic data set with exact labels, in nnU-Net's layout.
- */
+/* cmd_phantom - segloom phantom: a synthetic data set with exact labels. */
 #include "command.h"
 #include "phantom.h"
 #include "phantom_files.h"
@@ -16,16 +15,19 @@ typedef struct {
     const char *folder;
     gint64 size[3];
     gint64 cases, seed;
+    PhantomLayout layout;
     PhantomLabels labels;
 } Order;
 
-static char *kind_option, *size_option, *labels_option, *merge_option;
+static char *kind_option, *layout_option, *size_option, *labels_option, *merge_option;
 static gint64 cases_option = UNSET, seed_option = 1;
 static double margin_option = -1;
 
 static const GOptionEntry options[] = {
-    {"kind", 0, 0, G_OPTION_ARG_STRING, &kind_option, "kits (default), brats or spheres",
-     "KIND"},
+    {"kind", 0, 0, G_OPTION_ARG_STRING, &kind_option,
+     "kits (default), brats, brats20 or spheres", "KIND"},
+    {"layout", 0, 0, G_OPTION_ARG_STRING, &layout_option,
+     "nnunet (default), kits19 or brats20: as those gave it out", "LAYOUT"},
     {"cases", 0, 0, G_OPTION_ARG_INT64, &cases_option, "How many, 10 by default", "N"},
     {"size", 0, 0, G_OPTION_ARG_STRING, &size_option, "Voxels, as 64,96,120", "D,H,W"},
     {"from-labels", 0, 0, G_OPTION_ARG_FILENAME, &labels_option,
@@ -43,7 +45,8 @@ static const CommandUsage usage = {
     .min = 1,
     .max = 1,
     .summary = "Writes synthetic NIfTI volumes with exact labels, laid out as nnU-Net does:\n"
-               "DIR/imagesTr, DIR/labelsTr, DIR/dataset.json.  Same seed, same voxels.",
+               "DIR/imagesTr, DIR/labelsTr, DIR/dataset.json, or as KiTS19 or BraTS20 do.\n"
+               "Same seed, same voxels.",
     .example = "segloom phantom data/kits --kind kits --cases 20 --seed 7\n"
                "  segloom phantom data/study --from-labels kits19/labelsTr-3mm",
     .options = options,
@@ -82,9 +85,33 @@ static gboolean size_parse(const char *text, gint64 size[3], GError **error)
     return TRUE;
 }
 
+/* Each layout of a challenge belongs to a kind: it tells files apart by their channels. */
+static gboolean layout_take(Order *order, GError **error)
+{
+    static const char *const names[] = {"nnunet", "kits19", "brats20", NULL};
+    static const char *const kinds[] = {NULL, "kits", "brats20"};
+    const char *name = layout_option ? layout_option : names[0];
+
+    for (guint i = 0; names[i]; i++) {
+        if (!g_str_equal(name, names[i]))
+            continue;
+        order->layout = (PhantomLayout)i;
+        if (kinds[i] && !kind_option)
+            kind_option = g_strdup(kinds[i]);
+        return !kinds[i] || g_str_equal(kind_option, kinds[i])
+               || loom_fail(error, LOOM_ERROR_CONFIG, "--layout %s goes with --kind %s only",
+                            name, kinds[i]);
+    }
+    g_autofree char *hint = loom_did_you_mean(name, names);
+    return loom_fail(error, LOOM_ERROR_CONFIG,
+                     "there is no layout '%s'%s (there are: nnunet, kits19, brats20)", name,
+                     hint);
+}
+
 static gboolean labels_options_check(GError **error)
 {
     const char *other = kind_option             ? "kind"
+                        : layout_option         ? "layout"
                         : size_option           ? "size"
                         : cases_option != UNSET ? "cases"
                                                 : NULL;
@@ -109,6 +136,8 @@ static gboolean order_take(Order *order, const char *folder, GError **error)
     if (merge_option || margin_option >= 0)
         return loom_fail(error, LOOM_ERROR_CONFIG, "--%s goes with --from-labels only",
                          merge_option ? "merge" : "margin");
+    if (!layout_take(order, error))
+        return FALSE;
     order->kind = kind_named(kind_option ? kind_option : "kits", error);
     if (!order->kind)
         return FALSE;
@@ -150,14 +179,14 @@ static gboolean case_write(const Order *order, const PhantomFiles *files, gint64
         return FALSE;
     for (gint64 v = 0; v < loom_tensor_count(label); v++)
         counts[loom_tensor_u8(label)[v]]++;
-    return phantom_files_add(files, id, image, label, &geometry, error);
+    return phantom_files_add(files, id, number, image, label, &geometry, error);
 }
 
 static gboolean kind_fill(const Order *order, GError **error)
 {
     const PhantomKind *kind = order->kind;
-    const PhantomFiles files = {order->folder, kind->name, kind->description, kind->channels,
-                                kind->labels};
+    const PhantomFiles files = {order->layout,     order->folder,  kind->name,
+                                kind->description, kind->channels, kind->labels};
     const double all =
         (double)(order->cases * order->size[0] * order->size[1] * order->size[2]);
     gint64 counts[256] = {0};

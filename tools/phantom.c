@@ -218,7 +218,7 @@ gboolean phantom_paint(const PhantomKind *kind, const gint64 size[3], guint64 se
                        guint64 number, LoomTensor **image, LoomTensor **label,
                        LoomGeometry *geometry, GError **error)
 {
-    const gint64 channels = kind->channels[1] ? 2 : 1;
+    const gint64 channels = g_strv_length((char **)(guintptr)kind->channels);
     const PhantomGrid grid = {.size = {size[2], size[1], size[0]},
                               .spacing = {kind->extent_mm[0] / (double)size[2],
                                           kind->extent_mm[1] / (double)size[1],

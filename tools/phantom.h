@@ -4,7 +4,7 @@
 
 #include <loom/loom.h>
 
-#define PHANTOM_CHANNELS 2 /* at most */
+#define PHANTOM_CHANNELS 4 /* at most */
 #define PHANTOM_KEEP_LABEL (-1)
 
 /* An ellipsoid with an uneven surface.  A radius of INFINITY makes it a cylinder. */

@@ -1,6 +1,10 @@
-/* phantom_files - a painted data set on disk: DIR/imagesTr, DIR/labelsTr, DIR/dataset.json.
- * Source: nnU-Net, documentation/dataset_format.md. */
+/* phantom_files - a painted data set on disk: as nnU-Net wants it, or as two challenges gave it
+ * out.
+ * Source: nnU-Net, documentation/dataset_format.md; Heller et al. 2019, The KiTS19 Challenge
+ * Data; the BraTS 2020 data. */
 #include "phantom_files.h"
+
+#include "data/dataset.h"
 
 #include <errno.h>
 #include <json-glib/json-glib.h>
@@ -20,22 +24,34 @@ gboolean phantom_files_begin(const PhantomFiles *files, GError **error)
 {
     g_autofree char *images = g_build_filename(files->folder, "imagesTr", NULL);
 
-    if (g_file_test(images, G_FILE_TEST_EXISTS))
+    if (g_file_test(images, G_FILE_TEST_EXISTS) || loom_dataset_known(files->folder))
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "'%s' holds a data set already: name another folder or remove it",
                          files->folder);
-    return folder_make(files->folder, "imagesTr", error)
-           && folder_make(files->folder, "labelsTr", error);
+    return files->layout != PHANTOM_NNUNET
+           || (folder_make(files->folder, "imagesTr", error)
+               && folder_make(files->folder, "labelsTr", error));
+}
+
+/* "imagesTr/ID_0000.nii.gz", or as the layout calls it; @channel -1: the label map. */
+static char *name_of(const PhantomFiles *files, const char *id, gint64 number, gint channel)
+{
+    const char *part = channel < 0 ? "seg" : files->channels[channel];
+
+    if (files->layout == PHANTOM_KITS19)
+        return g_strdup_printf("case_%05d/%s.nii.gz", (int)number - 1,
+                               channel < 0 ? "segmentation" : "imaging");
+    if (files->layout == PHANTOM_BRATS20)
+        return g_strdup_printf("%s/%s_%s.nii.gz", id, id, part);
+    return channel < 0 ? g_strdup_printf("labelsTr/%s.nii.gz", id)
+                       : g_strdup_printf("imagesTr/%s_%04d.nii.gz", id, channel);
 }
 
 /* One channel of (C,D,H,W) as (D,H,W) in a file of its own. */
-static gboolean channel_write(const PhantomFiles *files, const char *id,
-                              const LoomTensor *image, gint64 channel,
+static gboolean channel_write(const char *path, const LoomTensor *image, gint64 channel,
                               const LoomGeometry *geometry, GError **error)
 {
     const gint64 voxels = loom_tensor_count_from(image, 'D');
-    g_autofree char *name = g_strdup_printf("%s_%04d.nii.gz", id, (int)channel);
-    g_autofree char *path = g_build_filename(files->folder, "imagesTr", name, NULL);
     g_autoptr(LoomTensor) volume =
         loom_tensor_new(LOOM_F32, "DHW", loom_tensor_shape(image) + 1, error);
 
@@ -48,17 +64,38 @@ static gboolean channel_write(const PhantomFiles *files, const char *id,
     return loom_volume_write(path, volume, geometry, error);
 }
 
-gboolean phantom_files_add(const PhantomFiles *files, const char *id, const LoomTensor *image,
-                           const LoomTensor *label, const LoomGeometry *geometry,
-                           GError **error)
+/* BraTS leaves 3 out. */
+static gboolean label_write(const PhantomFiles *files, const char *path,
+                            const LoomTensor *label, const LoomGeometry *geometry,
+                            GError **error)
 {
-    g_autofree char *name = g_strconcat(id, ".nii.gz", NULL);
-    g_autofree char *path = g_build_filename(files->folder, "labelsTr", name, NULL);
+    g_autoptr(LoomTensor) values = NULL;
 
-    for (gint64 c = 0; c < loom_tensor_size(image, 'C'); c++)
-        if (!channel_write(files, id, image, c, geometry, error))
+    if (files->layout != PHANTOM_BRATS20)
+        return loom_volume_write(path, label, geometry, error);
+    if (!(values = loom_tensor_copy(label, error)))
+        return FALSE;
+    guint8 *x = loom_tensor_u8_mut(values);
+    for (gint64 v = 0; v < loom_tensor_count(values); v++)
+        x[v] = x[v] == 3 ? 4 : x[v];
+    return loom_volume_write(path, values, geometry, error);
+}
+
+gboolean phantom_files_add(const PhantomFiles *files, const char *id, gint64 number,
+                           const LoomTensor *image, const LoomTensor *label,
+                           const LoomGeometry *geometry, GError **error)
+{
+    for (gint c = -1; c < (gint)loom_tensor_size(image, 'C'); c++) {
+        g_autofree char *name = name_of(files, id, number, c);
+        g_autofree char *path = g_build_filename(files->folder, name, NULL);
+        g_autofree char *folder = g_path_get_dirname(name);
+
+        if (!folder_make(files->folder, folder, error)
+            || !(c < 0 ? label_write(files, path, label, geometry, error)
+                       : channel_write(path, image, c, geometry, error)))
             return FALSE;
-    return loom_volume_write(path, label, geometry, error);
+    }
+    return TRUE;
 }
 
 static void number_set(JsonBuilder *builder, const char *name, gint64 number)
@@ -78,6 +115,8 @@ gboolean phantom_files_end(const PhantomFiles *files, gint64 cases, GError **err
     g_autoptr(JsonBuilder) builder = json_builder_new();
     g_autofree char *path = g_build_filename(files->folder, "dataset.json", NULL);
 
+    if (files->layout != PHANTOM_NNUNET)
+        return TRUE;
     json_builder_begin_object(builder);
     text_set(builder, "name", files->name);
     text_set(builder, "description", files->description);

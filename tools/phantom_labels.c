@@ -187,7 +187,7 @@ static gboolean case_fill(const PhantomLabels *order, const PhantomFiles *files,
         t[v] = merge->becomes[t[v]];
         counts[t[v]]++;
     }
-    return phantom_files_add(files, id, image, label, &geometry, error);
+    return phantom_files_add(files, id, 0, image, label, &geometry, error);
 }
 
 gboolean phantom_labels_fill(const PhantomLabels *order, const char *folder, gint64 counts[256],

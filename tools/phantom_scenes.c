@@ -244,6 +244,26 @@ static void brats_build(PhantomScene *scene, LoomRng *rng)
     core->roughness = 0.12;
 }
 
+/* The same head as four scanners' sequences: flair, t1, t1ce, t2.  Without contrast agent the
+ * rim is no brighter than its surroundings; fluid, dark in both of brats, is bright in t2. */
+static void brats20_build(PhantomScene *scene, LoomRng *rng)
+{
+    brats_build(scene, rng);
+    for (guint c = 2; c < PHANTOM_CHANNELS; c++) {
+        scene->texture[c] = scene->texture[0];
+        scene->noise[c] = scene->noise[0];
+    }
+    for (guint i = 0; i < scene->shapes->len; i++) {
+        PhantomShape *shape = &g_array_index(scene->shapes, PhantomShape, i);
+        const float flair = shape->value[0], t1ce = shape->value[1];
+        const gboolean fluid = flair <= 70 && t1ce >= 90 && t1ce <= 120;
+
+        shape->value[1] = shape->label == 3 ? 250 : t1ce;
+        shape->value[2] = t1ce;
+        shape->value[3] = fluid ? 700 : flair;
+    }
+}
+
 /* ---- spheres: small and fast, for tests --------------------------------------------- */
 
 static void spheres_build(PhantomScene *scene, LoomRng *rng)
@@ -272,6 +292,13 @@ const PhantomKind phantom_kinds[] = {
      {180, 216, 180},
      {90, 108, 90},
      brats_build},
+    {"brats20",
+     "MR of a head in four sequences: necrosis, oedema, enhancing rim",
+     {"flair", "t1", "t1ce", "t2"},
+     {"necrosis", "oedema", "enhancing"},
+     {180, 216, 180},
+     {90, 108, 90},
+     brats20_build},
     {"spheres",
      "one bright sphere to find, one dark one to ignore",
      {"intensity"},
