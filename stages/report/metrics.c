@@ -124,6 +124,24 @@ static gboolean regions_check(const Metrics *metrics, GError **error)
     return TRUE;
 }
 
+/* Every region writes a label of its own, so predictions with as many classes as regions are
+ * the channels themselves. */
+static gboolean written_check(const Metrics *metrics, gint64 classes, GError **error)
+{
+    const LoomDataset *dataset = metrics->dataset;
+    g_autoptr(GString) written = g_string_new(NULL);
+
+    if (!dataset || !dataset->n_regions || classes != dataset->n_regions)
+        return TRUE;
+    for (guint r = 0; r < dataset->n_regions; r++)
+        g_string_append_printf(written, "%s%u", r ? ", " : "", dataset->regions[r].written);
+    return loom_fail(
+        error, LOOM_ERROR_CONFIG,
+        "the network has a channel a region, so its predictions are no labels: want "
+        "regions: [%s] in the sliding_window before it",
+        written->str);
+}
+
 static gboolean probabilities_check(const Metrics *metrics, gboolean given, GError **error)
 {
     for (guint i = 0; !given && i < metrics->metrics.n; i++)
@@ -142,7 +160,7 @@ static gboolean metrics_plan(gpointer self, LoomPlan *plan, GError **error)
 
     if (plan->classes && !plan->regions && !by_region(metrics))
         metrics->classes = plan->classes;
-    return regions_check(metrics, error)
+    return regions_check(metrics, error) && written_check(metrics, plan->classes, error)
            && probabilities_check(metrics, plan->probabilities, error);
 }
 
