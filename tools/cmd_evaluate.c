@@ -21,8 +21,8 @@ static const GOptionEntry options[] = {
     {"csv", 0, 0, G_OPTION_ARG_NONE, &csv_option, "As CSV, a line a case and class", NULL},
     {"metric", 0, 0, G_OPTION_ARG_STRING_ARRAY, &metric_option,
      "Only this one; may be repeated", "NAME"},
-    {"data", 0, 0, G_OPTION_ARG_STRING, &data_option,
-     "Keys as under data: of a config, as '{label_map: {4: 3}}'", "YAML"},
+    {"data", 0, 0, G_OPTION_ARG_STRING, &data_option, "Keys of data:, as '{label_map: {4: 3}}'",
+     "YAML"},
     {"common", 0, 0, G_OPTION_ARG_NONE, &common_option, "Only the cases that both have", NULL},
     G_OPTION_ENTRY_NULL,
 };

@@ -26,8 +26,8 @@ static double margin_option = -1;
 static const GOptionEntry options[] = {
     {"kind", 0, 0, G_OPTION_ARG_STRING, &kind_option,
      "kits (default), brats, brats20 or spheres", "KIND"},
-    {"layout", 0, 0, G_OPTION_ARG_STRING, &layout_option,
-     "nnunet (default), kits19 or brats20: as those gave it out", "LAYOUT"},
+    {"layout", 0, 0, G_OPTION_ARG_STRING, &layout_option, "nnunet (default), kits19 or brats20",
+     "LAYOUT"},
     {"cases", 0, 0, G_OPTION_ARG_INT64, &cases_option, "How many, 10 by default", "N"},
     {"size", 0, 0, G_OPTION_ARG_STRING, &size_option, "Voxels, as 64,96,120", "D,H,W"},
     {"from-labels", 0, 0, G_OPTION_ARG_FILENAME, &labels_option,
