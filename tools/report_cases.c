@@ -129,11 +129,16 @@ static void pictures(GString *page, const RunRecord *record, char **classes)
                             "predictions of a validation draws them.");
         return;
     }
-    g_string_append_printf(page,
-                           "<p>After step %.0f. The slice with most foreground, each class "
-                           "counted as the share of its own voxels. In the pictures of errors "
-                           "colour and hatching say the same.</p>\n",
-                           json_value(record->overlays, "step"));
+    g_string_append_printf(
+        page,
+        "<p>After step %.0f. %s In the pictures of errors colour and hatching "
+        "say the same.</p>\n",
+        json_value(record->overlays, "step"),
+        g_strcmp0(json_text(record->overlays, "most"), "errors") == 0
+            ? "The slice with most voxels that are wrong; without any, that "
+              "with most foreground."
+            : "The slice with most foreground, each class counted as the "
+              "share of its own voxels.");
     if (shown->len == all) {
         cards(page, record, shown, classes, 0, shown->len, "All, the worst first");
         return;

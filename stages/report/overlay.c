@@ -1,13 +1,18 @@
 /* overlay - pictures of predictions over their images: of each validation the cases that went
  * worst and best, as overlays/CASE.png in the folder of the run, and overlays.json beside them:
- *   {"step", "classes": [name], "cases": [{"case", "dice", "voxels", "counts": [of each class],
- *    "file", "plane", "slice"}]}
- * with every case in the order of the data set, and a file for those that were drawn.  A case
- * counts by the mean Dice of its classes; one without any class is as good as a perfect one.
+ *   {"step", "most", "classes": [name],
+ *    "cases": [{"case", "dice", "voxels", "counts": [of each class], "file", "plane",
+ * "slice"}]} with every case in the order of the data set, and a file for those that were
+ * drawn.  Slices are those of the file, where truth and prediction lie; an image that stages
+ * moved to another grid is sampled there.  A case counts by the mean Dice of its classes,
+ * without voxels that the truth ignores; one without any class is as good as a perfect one.
  * Pictures of the validation before are removed.  Of several ranks each draws its own share,
  * and the one that writes keeps the worst and best of all. */
 #include "overlay_cases.h"
 #include "overlay_draw.h"
+#include "overlay_image.h"
+
+#include <string.h>
 
 #define MOST_CASES 64
 
@@ -34,8 +39,10 @@ static const LoomParam overlay_params[] = {
 
 static const LoomSlot overlay_reads[] = {
     {"image", LOOM_F32, "CDHW", 0, "its first channel is the background"},
-    {"prediction", LOOM_U8, "DHW", 0, "predicted class of each voxel"},
-    {"label", LOOM_U8, "DHW", 0, "true class of each voxel"},
+    {"prediction", LOOM_U8, "DHW", LOOM_SLOT_NATIVE, "predicted class of each voxel"},
+    {"truth", LOOM_U8, "DHW", LOOM_SLOT_NATIVE | LOOM_SLOT_OPTIONAL,
+     "true class of each voxel of the file, 255: counts nowhere; without it 'label'"},
+    {"label", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL, "true class, on the grid of the image"},
     {0},
 };
 
@@ -51,6 +58,7 @@ static gboolean overlay_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError
         overlay_draw_enter();
     }
     overlay_cases_init(&overlay->shown, (guint)overlay->cases);
+    overlay->shown.slices = overlay_most[overlay->most];
     return TRUE;
 }
 
@@ -115,34 +123,80 @@ static void shown_measure(OverlayShown *shown, const LoomTensor *truth,
 }
 
 /* What a picture will need of the case, which does not stay. */
-static void shown_cut(const Overlay *overlay, OverlayShown *shown, const LoomPacket *packet)
+static gboolean shown_cut(const Overlay *overlay, OverlayShown *shown, const LoomPacket *packet,
+                          const LoomTensor *truth, const LoomTensor *prediction, GError **error)
 {
-    const guint8 *truth = loom_tensor_u8(loom_packet_get(packet, "label"));
-    const guint8 *prediction = loom_tensor_u8(loom_packet_get(packet, "prediction"));
+    const guint8 *t = loom_tensor_u8(truth), *p = loom_tensor_u8(prediction);
     OverlayPlane plane;
 
-    overlay_plane_find(&plane, loom_packet_geometry(packet));
-    overlay_plane_choose(&plane, truth, prediction, overlay->most == MOST_ERRORS);
+    overlay_plane_find(&plane, loom_packet_native(packet));
+    overlay_plane_choose(&plane, t, p, overlay->most == MOST_ERRORS);
     shown->plane = g_strdup(plane.name);
     shown->slice = plane.index + 1;
-    shown->cut = overlay_slice_cut(&plane, loom_tensor_f32(loom_packet_get(packet, "image")),
-                                   truth, prediction);
+    shown->cut = overlay_slice_cut(&plane, t, p);
+    return overlay_image_cut(&plane, loom_tensor_f32(loom_packet_get(packet, "image")),
+                             loom_packet_geometry(packet), loom_packet_native(packet),
+                             shown->cut->image, error);
 }
 
-static gboolean grid_check(const LoomPacket *packet, GError **error)
+/* The label as it is in the file; "label" itself where the image never left its grid. */
+static const LoomTensor *truth_of(const LoomPacket *packet, GError **error)
 {
-    const LoomGeometry *geometry = loom_packet_geometry(packet);
-    const gint64 *shape = loom_tensor_shape(loom_packet_get(packet, "label"));
+    const LoomTensor *truth = loom_packet_get(packet, "truth");
 
-    if (!geometry)
-        return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
+    if (truth)
+        return truth;
+    if (loom_packet_native(packet) == loom_packet_geometry(packet))
+        return loom_packet_need(packet, "label", error);
+    return loom_fail_null(error, LOOM_ERROR_SHAPE,
+                          "the image was moved to another grid than the file's, so its label "
+                          "does not lie on that of the prediction: want truth: true in "
+                          "nifti_load");
+}
+
+/* Does the slot lie on @geometry? */
+static gboolean grid_check(const LoomTensor *tensor, const char *slot,
+                           const LoomGeometry *geometry, GError **error)
+{
+    const gint64 *shape = loom_tensor_shape(tensor) + loom_tensor_rank(tensor) - 3;
+
     for (guint i = 0; i < 3; i++)
         if (shape[i] != geometry->size[2 - i])
             return loom_fail(error, LOOM_ERROR_SHAPE,
-                             "its file has %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
-                             "x%" G_GINT64_FORMAT
-                             " voxels, want whole cases as they are stored",
-                             geometry->size[2], geometry->size[1], geometry->size[0]);
+                             "'%s' has %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
+                             "x%" G_GINT64_FORMAT " voxels but its grid has %" G_GINT64_FORMAT
+                             "x%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
+                             " voxels, want whole cases",
+                             slot, shape[0], shape[1], shape[2], geometry->size[2],
+                             geometry->size[1], geometry->size[0]);
+    return TRUE;
+}
+
+static gboolean grids_check(const LoomPacket *packet, const LoomTensor *truth, GError **error)
+{
+    const LoomGeometry *native = loom_packet_native(packet);
+
+    if (!native)
+        return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
+    return grid_check(truth, loom_packet_get(packet, "truth") ? "truth" : "label", native,
+                      error)
+           && grid_check(loom_packet_get(packet, "prediction"), "prediction", native, error)
+           && grid_check(loom_packet_get(packet, "image"), "image",
+                         loom_packet_geometry(packet), error);
+}
+
+/* Copies in which voxels that the truth ignores are background, so that they show nowhere; NULL
+ * where it ignores none. */
+static gboolean ignored_drop(const Overlay *overlay, const LoomTensor *truth,
+                             const LoomTensor *prediction, LoomTensor **t, LoomTensor **p,
+                             GError **error)
+{
+    if (!overlay->dataset || !overlay->dataset->ignores
+        || !memchr(loom_tensor_u8(truth), LOOM_IGNORED, (gsize)loom_tensor_count(truth)))
+        return TRUE;
+    if (!(*t = loom_tensor_copy(truth, error)) || !(*p = loom_tensor_copy(prediction, error)))
+        return FALSE;
+    loom_labels_leave_out(*t, *p);
     return TRUE;
 }
 
@@ -150,19 +204,24 @@ static gboolean overlay_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
                             GError **error)
 {
     Overlay *overlay = self;
+    g_autoptr(LoomTensor) t = NULL;
+    g_autoptr(LoomTensor) p = NULL;
 
     if (!overlay->folder)
         return TRUE;
-    if (!grid_check(packet, error))
+    const LoomTensor *truth = truth_of(packet, error);
+    const LoomTensor *prediction = loom_packet_get(packet, "prediction");
+    if (!truth || !grids_check(packet, truth, error)
+        || !ignored_drop(overlay, truth, prediction, &t, &p, error))
         return FALSE;
+    truth = t ? t : truth;
+    prediction = p ? p : prediction;
     OverlayShown *shown = g_new0(OverlayShown, 1);
     shown->number = loom_packet_index(packet);
     shown->id = g_strdup(loom_packet_id(packet) ? loom_packet_id(packet) : "");
-    shown_measure(shown, loom_packet_get(packet, "label"),
-                  loom_packet_get(packet, "prediction"));
-    if (overlay_cases_add(&overlay->shown, shown))
-        shown_cut(overlay, shown, packet);
-    return TRUE;
+    shown_measure(shown, truth, prediction);
+    return !overlay_cases_add(&overlay->shown, shown)
+           || shown_cut(overlay, shown, packet, truth, prediction, error);
 }
 
 /* ---- all cases together ------------------------------------------------------------- */

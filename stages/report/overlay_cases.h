@@ -18,9 +18,10 @@ typedef struct {
 } OverlayShown;
 
 typedef struct {
-    guint most;       /* pictures to keep */
-    GPtrArray *all;   /* OverlayShown *, owned, in any order */
-    GPtrArray *drawn; /* OverlayShown *, from worst to best */
+    guint most;         /* pictures to keep */
+    const char *slices; /* what the slice shown has most of */
+    GPtrArray *all;     /* OverlayShown *, owned, in any order */
+    GPtrArray *drawn;   /* OverlayShown *, from worst to best */
 } OverlayCases;
 
 void overlay_cases_init(OverlayCases *cases, guint most);

@@ -89,6 +89,8 @@ static char *index_text(const OverlayCases *cases, gint64 step, const char *cons
     json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "step");
     json_builder_add_int_value(builder, step);
+    json_builder_set_member_name(builder, "most");
+    json_builder_add_string_value(builder, cases->slices);
     json_builder_set_member_name(builder, "classes");
     json_builder_begin_array(builder);
     for (guint k = 0; k < classes; k++)

@@ -149,16 +149,20 @@ static int floats_compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Intensities that become black and white: the slice's 1st and 99.5th percentile. */
+/* Intensities that become black and white: the slice's 1st and 99.5th percentile, as far as the
+ * image reaches. */
 static void contrast_find(const OverlayCase *it, float *black, float *white)
 {
     const OverlayPlane *plane = &it->slice->plane;
-    const gint64 n = plane->n_right * plane->n_down;
-    g_autofree float *values = g_new(float, (gsize)n);
+    g_autofree float *values = g_new(float, (gsize)(plane->n_right * plane->n_down));
+    gint64 n = 0;
 
-    for (gint64 y = 0; y < plane->n_down; y++)
-        for (gint64 x = 0; x < plane->n_right; x++)
-            values[y * plane->n_right + x] = it->slice->image[overlay_plane_at(plane, x, y)];
+    *black = *white = 0;
+    for (gint64 v = 0; v < plane->n_right * plane->n_down; v++)
+        if (isfinite(it->slice->image[v]))
+            values[n++] = it->slice->image[v];
+    if (!n)
+        return;
     qsort(values, (gsize)n, sizeof *values, floats_compare);
     *black = values[n / 100];
     *white = values[MIN(n - 1, n - n / 200)];

@@ -200,8 +200,8 @@ void overlay_plane_region(const OverlayPlane *plane, const guint8 *truth,
 
 /* ---- a slice by itself -------------------------------------------------------------- */
 
-OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const float *image,
-                                const guint8 *truth, const guint8 *prediction)
+OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const guint8 *truth,
+                                const guint8 *prediction)
 {
     OverlaySlice *slice = g_new0(OverlaySlice, 1);
     const gsize voxels = (gsize)(plane->n_right * plane->n_down);
@@ -215,14 +215,13 @@ OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const float *image,
     slice->plane.n = 1;
     slice->number = plane->index;
     slice->n = plane->n;
-    slice->image = g_new(float, voxels);
+    slice->image = g_new0(float, voxels);
     slice->truth = g_new(guint8, voxels);
     slice->prediction = g_new(guint8, voxels);
     for (gint64 y = 0, i = 0; y < plane->n_down; y++)
         for (gint64 x = 0; x < plane->n_right; x++, i++) {
             const gint64 v = overlay_plane_at(plane, x, y);
 
-            slice->image[i] = image[v];
             slice->truth[i] = truth[v];
             slice->prediction[i] = prediction[v];
         }

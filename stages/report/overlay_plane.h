@@ -42,7 +42,7 @@ void overlay_plane_choose(OverlayPlane *plane, const guint8 *truth, const guint8
  * that would show little more. */
 void overlay_plane_region(const OverlayPlane *plane, const guint8 *truth,
                           const guint8 *prediction, OverlayRegion *region);
-/* A copy of slice plane->index of a case; (transfer full). */
-OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const float *image,
-                                const guint8 *truth, const guint8 *prediction);
+/* A copy of slice plane->index of a case, its image still to fill in; (transfer full). */
+OverlaySlice *overlay_slice_cut(const OverlayPlane *plane, const guint8 *truth,
+                                const guint8 *prediction);
 void overlay_slice_free(OverlaySlice *slice);

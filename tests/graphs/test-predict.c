@@ -215,9 +215,6 @@ static void test_native(void)
                          "    scale:   {use: zscore, from: fine}",
                          0),
         ==, 2);
-    char *draw = strstr(config->str, "    draw:"); /* overlay wants both on one grid */
-    if (draw)
-        g_string_erase(config, draw - config->str, strchr(draw, '\n') - draw);
     g_assert_true(g_file_set_contents(path, config->str, -1, NULL));
     g_free(done(folder, "run n.yaml -o runs/n"));
     g_free(done(folder, "predict runs/n s/imagesTr -o out"));

@@ -145,6 +145,7 @@ static void test_done(Place *place, G_GNUC_UNUSED gconstpointer data)
                                         "queue of 4, from flip",
                                         "data:image/png;base64,iVBOR",
                                         "All, the worst first",
+                                        "The slice with most foreground, each class",
                                         "segloom run ",
                                         "SHA-256 of the config",
                                         "stage_overlay.so",
@@ -221,7 +222,8 @@ static void test_hostile(Place *place, G_GNUC_UNUSED gconstpointer data)
         "\"calls\": 1e300, \"seconds\": 1e300}]}, {}]}]}");
     text_put(
         place, "h/overlays/overlays.json",
-        "{\"step\": 2, \"classes\": [\"bg\", \"<u>\", 3], \"cases\": [0, {\"case\": \"<a>\", "
+        "{\"step\": 2, \"most\": \"errors\", \"classes\": [\"bg\", \"<u>\", 3], \"cases\": [0, "
+        "{\"case\": \"<a>\", "
         "\"dice\": 0.1, \"file\": \"../../h/manifest.json\"}, {\"case\": \"<c>\", \"dice\": "
         "0.2, \"voxels\": 0, \"counts\": [1], \"file\": \"x\\\"y.png\"}]}");
     g_autofree char *page = report(place, "h");
@@ -231,6 +233,7 @@ static void test_hostile(Place *place, G_GNUC_UNUSED gconstpointer data)
     typed_assert_in(page, "log.jsonl: 2 lines are cut short");
     typed_assert_in(page, "steps.csv: 1 rows have another number of cells");
     typed_assert_in(page, "overlays/x&quot;y.png, is not there");
+    typed_assert_in(page, "After step 2. The slice with most voxels that are wrong");
     g_assert_null(strstr(page, "nan"));
     g_assert_null(strstr(page, "\"inf"));
     g_assert_cmpuint(count_of(page, "<img"), ==, 0);

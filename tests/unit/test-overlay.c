@@ -3,10 +3,12 @@
 
 #include "../stages/report/overlay_cases.h"
 #include "../stages/report/overlay_draw.h"
+#include "../stages/report/overlay_image.h"
 
 #include <cairo.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
+#include <math.h>
 #include <string.h>
 
 #define PANEL_LEFT 338 /* of the second panel of a row, pixels */
@@ -331,6 +333,115 @@ static void test_aspect(void)
     loom_test_folder_remove(folder);
 }
 
+/* ---- moved cases -------------------------------------------------------------------- */
+
+/* 3 mm + 2 i + 5 j + 7 k, of a native grid of (i, j, k) 8 x 8 x 2, on one of 5 x 16 x 4 whose
+ * first axis runs the other way, of 3 x 1 x 1 mm; it holds i from 0 to 6, j from -0.25. */
+static void moved_grids(LoomGeometry *working, LoomGeometry *native)
+{
+    loom_geometry_plain(native, (const gint64[]){8, 8, 2}, (const double[]){1, 2, 2});
+    loom_geometry_plain(working, (const gint64[]){3, 16, 4}, (const double[]){3, 1, 1});
+    working->affine[0][0] = -3; /* i of the file is 6 - 3 of the working grid */
+    working->affine[0][3] = native->affine[0][3] + 6;
+    working->affine[1][3] = native->affine[1][3] - 0.5;
+    working->affine[2][3] = native->affine[2][3] - 0.5;
+    memcpy(working->axes, "LAS", 4);
+}
+
+/* A linear image on the working grid: interpolation gives it back exactly, in f32. */
+static LoomTensor *moved_image(void)
+{
+    const gint64 shape[4] = {1, 4, 16, 3};
+    LoomTensor *image = loom_tensor_new(LOOM_F32, "CDHW", shape, NULL);
+
+    for (gint64 k = 0; k < 4; k++)
+        for (gint64 j = 0; j < 16; j++)
+            for (gint64 i = 0; i < 3; i++)
+                loom_tensor_f32_mut(image)[(k * 16 + j) * 3 + i] = (float)(2 * (6 - 3 * i))
+                                                                   + 5 * ((float)j / 2 - 0.25f)
+                                                                   + 7 * ((float)k / 2 - 0.25f);
+    return image;
+}
+
+static LoomPacket *moved_new(const char *id, gboolean truth)
+{
+    LoomPacket *packet = case_new(id, 4, 0);
+    LoomGeometry working, native;
+
+    moved_grids(&working, &native);
+    loom_packet_regrid(packet, &working);
+    loom_packet_set(packet, "image", moved_image());
+    if (truth)
+        loom_packet_set(packet, "truth",
+                        loom_tensor_copy(loom_packet_get(packet, "label"), NULL));
+    loom_packet_set(packet, "label", NULL);
+    return packet;
+}
+
+/* Screen: i grows to R, on the left; j to the front, on top.  i = 7 lies 1/3 of a working voxel
+ * beyond the outermost centre, so it has the border's value; 8 and more would be outside. */
+static void test_moved_image(void)
+{
+    g_autoptr(LoomTensor) image = moved_image();
+    LoomGeometry working, native;
+    OverlayPlane plane;
+    float out[8 * 8];
+    g_autoptr(GError) error = NULL;
+
+    moved_grids(&working, &native);
+    overlay_plane_find(&plane, &native);
+    g_assert_cmpint(plane.n_right, ==, 8);
+    g_assert_cmpint(plane.n, ==, 2);
+    plane.index = 1;
+    g_assert_true(
+        overlay_image_cut(&plane, loom_tensor_f32(image), &working, &native, out, &error));
+    for (gint64 y = 0; y < 8; y++)
+        for (gint64 x = 0; x < 8; x++) {
+            const double i = (double)MIN(7 - x, 6), j = (double)(7 - y);
+
+            /* values below 64, eight products: 8 * 64 * 6e-8 = 3e-5 */
+            loom_assert_near((double)out[y * 8 + x], 2 * i + 5 * j + 7, 4e-5);
+        }
+
+    working.affine[0][3] += 2; /* i = 0 lies 2/3 of a working voxel beyond: cut away */
+    g_assert_true(
+        overlay_image_cut(&plane, loom_tensor_f32(image), &working, &native, out, &error));
+    g_assert_true(isnan(out[7]) && isfinite(out[6]) && isfinite(out[0]));
+
+    working.affine[0][1] = 0.5; /* sheared */
+    loom_assert_failed(
+        overlay_image_cut(&plane, loom_tensor_f32(image), &working, &native, out, &error),
+        error, LOOM_ERROR, LOOM_ERROR_SHAPE, "turned against");
+}
+
+/* The slice is the file's; and what the truth ignores is no error. */
+static void test_moved_stage(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    const LoomTestSetup setup = {.folder = folder, .dataset = dataset_new()};
+    g_autoptr(LoomTestStage) stage =
+        loom_test_stage("{use: overlay, most: errors}", &setup, NULL);
+    g_autoptr(JsonParser) parser = json_parser_new();
+    LoomPacket *packet = moved_new("moved", TRUE);
+    LoomTensor *truth = loom_tensor_copy(loom_packet_get(packet, "truth"), NULL);
+
+    setup.dataset->ignores = TRUE;
+    loom_tensor_u8_mut(truth)[64] = LOOM_IGNORED; /* one of four that are predicted */
+    loom_packet_set(packet, "truth", truth);
+    loom_test_start(stage, NULL);
+    loom_test_push(stage, packet, 0, NULL);
+    loom_test_flush(stage, NULL);
+    g_assert_true(drawn(folder, "moved.png"));
+    JsonObject *one = json_array_get_object_element(cases_of(folder, parser), 0);
+    loom_assert_near(json_object_get_double_member(one, "dice"), 1, 1e-12);
+    g_assert_cmpint(json_object_get_int_member(one, "slice"), ==, 2);
+    g_assert_cmpint(json_array_get_int_element(json_object_get_array_member(one, "counts"), 1),
+                    ==, 3);
+    JsonObject *root = json_node_get_object(json_parser_get_root(parser));
+    g_assert_cmpstr(json_object_get_string_member(root, "most"), ==, "errors");
+    loom_test_folder_remove(folder);
+}
+
 static void test_errors(void)
 {
     g_autofree char *folder = loom_test_folder();
@@ -343,7 +454,11 @@ static void test_errors(void)
     loom_packet_set_geometry(packet, &geometry);
     loom_test_start(stage, NULL);
     loom_assert_failed(loom_test_push(stage, packet, 0, &error), error, LOOM_ERROR,
-                       LOOM_ERROR_SHAPE, "2x8x9 voxels, want whole cases as they are stored");
+                       LOOM_ERROR_SHAPE, "'label' has 2x8x8 voxels but its grid has 2x8x9");
+    g_clear_error(&error);
+    LoomPacket *moved = moved_new("moved", FALSE);
+    loom_assert_failed(loom_test_push(stage, moved, 1, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_SHAPE, "want truth: true in nifti_load");
     g_clear_error(&error);
     loom_assert_failed(loom_test_stage("{use: overlay, most: slices}", NULL, &error), error,
                        LOOM_ERROR, LOOM_ERROR_CONFIG, "foreground");
@@ -367,6 +482,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/overlay/ranks", test_ranks);
     g_test_add_func("/stages/overlay/files", test_files);
     g_test_add_func("/stages/overlay/aspect", test_aspect);
+    g_test_add_func("/stages/overlay/moved/image", test_moved_image);
+    g_test_add_func("/stages/overlay/moved/stage", test_moved_stage);
     g_test_add_func("/stages/overlay/errors", test_errors);
     return loom_test_run();
 }
