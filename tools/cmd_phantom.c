@@ -48,7 +48,7 @@ static const CommandUsage usage = {
                "DIR/imagesTr, DIR/labelsTr, DIR/dataset.json, or as KiTS19 or BraTS20 do.\n"
                "Same seed, same voxels.",
     .example = "segloom phantom data/kits --kind kits --cases 20 --seed 7\n"
-               "  segloom phantom data/study --from-labels kits19/labelsTr-3mm",
+               "  segloom phantom data/study --from-labels kits19/labelsTr-3mm --layout kits19",
     .options = options,
 };
 
@@ -108,17 +108,23 @@ static gboolean layout_take(Order *order, GError **error)
                      hint);
 }
 
-static gboolean labels_options_check(GError **error)
+static gboolean labels_options_take(Order *order, GError **error)
 {
     const char *other = kind_option             ? "kind"
-                        : layout_option         ? "layout"
                         : size_option           ? "size"
                         : cases_option != UNSET ? "cases"
                                                 : NULL;
 
-    return !other
+    if (other)
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "--from-labels and --%s exclude each other: the maps say it", other);
+    if (!layout_take(order, error))
+        return FALSE;
+    order->labels.layout = order->layout;
+    return order->layout != PHANTOM_BRATS20
            || loom_fail(error, LOOM_ERROR_CONFIG,
-                        "--from-labels and --%s exclude each other: the maps say it", other);
+                        "--layout brats20 wants four sequences, --from-labels paints one CT: "
+                        "want nnunet or kits19");
 }
 
 static gboolean order_take(Order *order, const char *folder, GError **error)
@@ -126,13 +132,13 @@ static gboolean order_take(Order *order, const char *folder, GError **error)
     *order = (Order){.folder = folder,
                      .cases = cases_option == UNSET ? 10 : cases_option,
                      .seed = seed_option};
-    order->labels =
-        (PhantomLabels){labels_option, merge_option, margin_option, (guint64)seed_option};
+    order->labels = (PhantomLabels){labels_option, merge_option, margin_option,
+                                    (guint64)seed_option, PHANTOM_NNUNET};
     if (order->seed < 0)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "--seed %" G_GINT64_FORMAT ": want 0 or more", order->seed);
     if (labels_option)
-        return labels_options_check(error);
+        return labels_options_take(order, error);
     if (merge_option || margin_option >= 0)
         return loom_fail(error, LOOM_ERROR_CONFIG, "--%s goes with --from-labels only",
                          merge_option ? "merge" : "margin");

@@ -163,9 +163,21 @@ static gboolean labels_check(const LoomTensor *label, const Merge *merge, GError
 
 /* ---- a data set --------------------------------------------------------------------- */
 
+/* KiTS19 names no labels: they are background, kidney, tumour. */
+static gboolean layout_check(const PhantomLabels *order, const Merge *merge, GError **error)
+{
+    const guint n = g_strv_length(merge->kept);
+
+    return order->layout != PHANTOM_KITS19 || n == 3
+           || loom_fail(error, LOOM_ERROR_CONFIG,
+                        "--layout kits19 has the labels 0 to 2, these maps have 0 to %u: want "
+                        "--layout nnunet",
+                        n - 1);
+}
+
 static gboolean case_fill(const PhantomLabels *order, const PhantomFiles *files,
-                          const Merge *merge, const char *path, gint64 counts[256],
-                          GError **error)
+                          const Merge *merge, const char *path, gint64 number,
+                          gint64 counts[256], GError **error)
 {
     LoomGeometry geometry;
     g_autofree char *id = image_file_stem(path);
@@ -187,7 +199,7 @@ static gboolean case_fill(const PhantomLabels *order, const PhantomFiles *files,
         t[v] = merge->becomes[t[v]];
         counts[t[v]]++;
     }
-    return phantom_files_add(files, id, 0, image, label, &geometry, error);
+    return phantom_files_add(files, id, number, image, label, &geometry, error);
 }
 
 gboolean phantom_labels_fill(const PhantomLabels *order, const char *folder, gint64 counts[256],
@@ -198,9 +210,11 @@ gboolean phantom_labels_fill(const PhantomLabels *order, const char *folder, gin
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
     g_auto(Merge) merge = {0};
 
-    if (!image_files_collect(order->labels, paths, error) || !merge_make(&merge, order, error))
+    if (!image_files_collect(order->labels, paths, error) || !merge_make(&merge, order, error)
+        || !layout_check(order, &merge, error))
         return FALSE;
     const PhantomFiles files = {
+        .layout = order->layout,
         .folder = folder,
         .name = "from-labels",
         .description = "CT painted around real label maps",
@@ -211,7 +225,7 @@ gboolean phantom_labels_fill(const PhantomLabels *order, const char *folder, gin
         return FALSE;
     for (guint i = 0; i < paths->len; i++) {
         said(i + 1, paths->len);
-        if (!case_fill(order, &files, &merge, paths->pdata[i], counts, error))
+        if (!case_fill(order, &files, &merge, paths->pdata[i], i + 1, counts, error))
             return FALSE;
     }
     *cases = paths->len;

@@ -8,6 +8,7 @@ typedef struct {
     const char *merge;  /* "1,2": these become label 1, the others background; NULL: as it is */
     double margin_mm;   /* cut to the labels and so much around them; negative: the whole map */
     guint64 seed;
+    PhantomLayout layout; /* of one channel: nnunet or kits19, whose labels are 0, 1, 2 */
 } PhantomLabels;
 
 /* Paints every map of the folder and writes the data set to @folder.  @counts: voxels of each

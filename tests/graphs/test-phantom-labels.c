@@ -172,6 +172,25 @@ static void test_seeded(Place *place, G_GNUC_UNUSED gconstpointer data)
     g_assert_false(loom_test_equal(a, c));
 }
 
+/* As KiTS19 was given out: the same voxels under its names, read as that layout. */
+static void test_kits19(Place *place, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *err = NULL;
+
+    g_assert_cmpint(type(place, "phantom a --from-labels maps/labels", NULL), ==, 0);
+    g_assert_cmpint(type(place, "phantom b --from-labels maps/labels --layout kits19", NULL),
+                    ==, 0);
+    g_autoptr(LoomTensor) a = image_read(place, "a/imagesTr/case_7_0000.nii.gz", NULL);
+    g_autoptr(LoomTensor) b = image_read(place, "b/case_00000/imaging.nii.gz", NULL);
+    g_autoptr(LoomTensor) map = label_read(place, "maps/labels/case_7.nii.gz", NULL);
+    g_autoptr(LoomTensor) label = label_read(place, "b/case_00000/segmentation.nii.gz", NULL);
+    g_assert_true(loom_test_equal(a, b));
+    g_assert_true(loom_test_equal(map, label));
+    g_assert_cmpint(type(place, "phantom b --from-labels maps/labels --layout kits19", &err),
+                    ==, 2);
+    g_assert_nonnull(strstr(err, "holds a data set already"));
+}
+
 /* One class, the same image. */
 static void test_merged(Place *place, G_GNUC_UNUSED gconstpointer data)
 {
@@ -257,6 +276,9 @@ static void test_mistakes(Place *place, G_GNUC_UNUSED gconstpointer data)
         {"phantom a --from-labels maps/labels --merge x", "none of the labels 1 to 2"},
         {"phantom a --from-labels maps/labels --kind kits", "exclude each other"},
         {"phantom a --from-labels maps/labels --cases 3", "exclude each other"},
+        {"phantom a --from-labels maps/labels --layout brats20", "wants four sequences"},
+        {"phantom a --from-labels maps/labels --layout kit19", "did you mean 'kits19'"},
+        {"phantom a --from-labels maps/labels --layout kits19 --merge 2", "maps have 0 to 1"},
         {"phantom a --margin 3", "goes with --from-labels"},
         {"phantom a --merge 1", "goes with --from-labels"},
         {"phantom a --cases 0", "want 1 to 9999"},
@@ -284,6 +306,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/phantom-labels/painted", Place, NULL, place_open, test_painted, place_close);
     g_test_add("/phantom-labels/seeded", Place, NULL, place_open, test_seeded, place_close);
+    g_test_add("/phantom-labels/kits19", Place, NULL, place_open, test_kits19, place_close);
     g_test_add("/phantom-labels/merged", Place, NULL, place_open, test_merged, place_close);
     g_test_add("/phantom-labels/margin", Place, NULL, place_open, test_margin, place_close);
     g_test_add("/phantom-labels/margin-quaternion", Place, NULL, place_open,
