@@ -55,11 +55,12 @@ static void test_kits19(void)
     g_auto(Typed) run = typed(0, "run " KITS " -o kits", source);
     g_autofree char *scores = text_of("kits/metrics.csv");
 
-    typed_assert_in(lists.out,
-                    "there is no case 'case_00004'"); /* the lists are of all of KiTS19 */
+    typed_assert_in(lists.out, "case_00004'"); /* the lists are of all of KiTS19 */
     typed_assert_in(looked.out, "labels    background, kidney, tumour");
     typed_assert_in(scores, "2,case_0000");
     typed_assert_in(scores, ",2,tumour,");
+    g_autofree char *drawn = text_of("kits/overlays/overlays.json");
+    typed_assert_in(drawn, "case_0000"); /* on the file's grid, however the image was moved */
     g_auto(Typed) again = typed(2, "phantom k --layout kits19 --cases 1");
     typed_assert_in(again.err, "holds a data set already");
 }
@@ -73,6 +74,8 @@ static void test_brats20(void)
 
     typed_assert_in(looked.out, "channels  t1ce\nlabels    background, enhancing");
     typed_assert_in(scores, ",1,enhancing,");
+    g_autofree char *drawn = text_of("brats/overlays/overlays.json");
+    typed_assert_in(drawn, "\"file\"");
 }
 
 /* All four channels, three regions that overlap; what is predicted are labels again. */
