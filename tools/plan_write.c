@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MOST_WORKERS 4 /* threads that prepare patches beside those that train */
+#define PICTURES 8     /* of a validation */
 
 /* ---- head --------------------------------------------------------------------------- */
 
@@ -289,9 +290,13 @@ static void train_add(GString *text, const Plan *plan, const PlanVariant *varian
         line_add(text, 4, "whole cases that were not trained on",
                  "check: {use: run_graph, from: step, graph: validate, every: %d}",
                  (int)plan->every);
-    line_add(text, 4, "what --resume goes on from",
-             "save: {use: checkpoint, from: step, model: seg, every: %d}",
-             (int)CLAMP(plan->every / 4, 1, 500));
+    line_add(text, 4,
+             plan->validating ? "what --resume goes on from; predict takes the weights that "
+                                "scored best in validation"
+                              : "what --resume goes on from",
+             "save: {use: checkpoint, from: %s, model: seg, every: %d%s}",
+             plan->validating ? "check" : "step", (int)CLAMP(plan->every / 4, 1, 500),
+             plan->validating ? ", keep: best" : "");
 }
 
 static void validate_add(GString *text, const Plan *plan, const PlanVariant *variant)
@@ -320,6 +325,8 @@ static void validate_add(GString *text, const Plan *plan, const PlanVariant *var
     }
     line_add(text, 4, "Dice and others, for each case and class",
              "score: {use: metrics, from: predict, metrics: [{use: overlap}]}");
+    line_add(text, 4, "pictures for 'segloom report': the worst and the best cases",
+             "draw: {use: overlay, from: score, cases: %d}", PICTURES);
 }
 
 char *plan_write(const Plan *plan, const PlanVariant *variant, const char *path)

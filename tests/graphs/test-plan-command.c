@@ -75,6 +75,10 @@ static void test_trains(gconstpointer preset)
     typed_assert_in(log, "dice");
     g_autofree char *kept = g_build_filename(desk.folder, "cache", NULL);
     g_assert_cmpuint(loom_test_folder_count(kept), >, 0); /* prepared cases */
+    g_autofree char *drawn = desk_read(&desk, "r/overlays/overlays.json");
+    typed_assert_in(drawn, "\"file\"");
+    g_autofree char *model = desk_read(&desk, "r/model/model.json");
+    typed_assert_in(model, "\"best\"");
 }
 
 /* The rules without any wish: the patch is the median case, padded to what can be halved. */

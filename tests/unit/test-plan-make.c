@@ -283,6 +283,12 @@ static void test_coarse(void)
     assert_in(fine, "spacing: [0.78125, 0.78125, 0.78125]");
     assert_in(coarse, "at low resolution");
     assert_in(fine, "keep: {use: cache, from: grid, queue: 2, folder: cache}");
+    assert_in(fine, "draw: {use: overlay, from: score, cases: 8}");
+    assert_in(coarse, "draw: {use: overlay, from: score, cases: 8}");
+    assert_in(fine, "save: {use: checkpoint, from: check, model: seg, every: 500, keep: best}");
+    plan->validating = 0; /* nothing tells the best */
+    g_autofree char *blind = plan_write(plan, &plan->fine, "c.yaml");
+    assert_in(blind, "save: {use: checkpoint, from: step, model: seg, every: 500}");
 }
 
 /* Comments of any length: each line of them is one, and none is too wide. */
