@@ -1,8 +1,8 @@
 /* cmd_predict - segloom predict: masks of new images, on the grid of the input. */
 #include "command.h"
-#include "image_files.h"
 #include "interrupt.h"
 #include "predict_done.h"
+#include "predict_images.h"
 #include "predict_models.h"
 #include "predictor.h"
 #include "terminal.h"
@@ -42,7 +42,8 @@ static const CommandUsage usage = {
     .min = 1,
     .summary =
         "MODEL: a run's folder, its model/ or model.json; a folder of fold_0, fold_1, ...\n"
-        "is the mean of its folds.  IN: NIfTI files, folders; channels NAME_0000, ...",
+        "is the mean of its folds.  IN: NIfTI files, folders; channels NAME_0000, ...,\n"
+        "or folders as KiTS19 or BraTS20 lay them out.",
     .example = "segloom predict runs/hippocampus data/unseen -o masks",
     .options = options,
     .flags = COMMAND_MODULES,
@@ -77,16 +78,6 @@ static gboolean options_read(PredictHow *how, GError **error)
     how->threads = threads_option;
     how->mirror = mirror_option;
     return memory_read(&how->memory, error);
-}
-
-static GPtrArray *cases_find(char **arguments, guint n_channels, GError **error)
-{
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-
-    for (; *arguments; arguments++)
-        if (!image_files_collect(*arguments, paths, error))
-            return NULL;
-    return image_cases_group(paths, n_channels, error);
 }
 
 /* ---- what is said ------------------------------------------------------------------- */
@@ -226,7 +217,7 @@ static int predict_with(const CommandLine *line, const LoomRegistry *registry)
     if (!options_read(&predictor.how, &error)
         || !predict_models_read(&model, model_option ? model_option : first, &error))
         return command_fail(COMMAND_WRONG, error);
-    g_autoptr(GPtrArray) cases = cases_find(images, model.n_channels, &error);
+    g_autoptr(GPtrArray) cases = predict_images(images, &model, &error);
     if (!cases || !predictor_open(&predictor, &error))
         return command_fail(COMMAND_WRONG, error);
     if (model.weights->len > 1)

@@ -17,6 +17,7 @@ void predict_model_clear(PredictModel *model)
     g_clear_pointer(&model->path, g_free);
     g_clear_pointer(&model->weights, g_ptr_array_unref);
     g_clear_pointer(&model->recipe, loom_node_free);
+    g_clear_pointer(&model->channels, g_strfreev);
 }
 
 /* ---- model.json --------------------------------------------------------------------- */
@@ -45,7 +46,25 @@ static LoomNode *network_of(const PredictModel *model)
     return network->type == LOOM_NODE_MAPPING ? network : NULL;
 }
 
-static gboolean channels_read(PredictModel *model, GError **error)
+/* NULL: there is no name for each. */
+static char **names_read(const PredictModel *model, const LoomNode *root)
+{
+    const LoomNode *names = loom_node_get(root, "channels");
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+    if (!names || names->type != LOOM_NODE_SEQUENCE || names->items->len != model->n_channels)
+        return NULL;
+    for (guint i = 0; i < names->items->len; i++) {
+        const LoomNode *name = names->items->pdata[i];
+
+        if (name->type != LOOM_NODE_SCALAR)
+            return NULL;
+        g_strv_builder_add(builder, name->text);
+    }
+    return g_strv_builder_end(builder);
+}
+
+static gboolean channels_read(PredictModel *model, const LoomNode *root, GError **error)
 {
     const LoomNode *channels = loom_node_get(network_of(model), "in_channels");
     gint64 n = 0;
@@ -55,6 +74,7 @@ static gboolean channels_read(PredictModel *model, GError **error)
         return loom_fail(error, LOOM_ERROR_FORMAT,
                          "'%s': does not say how many channels the network takes", model->path);
     model->n_channels = (guint)n;
+    model->channels = names_read(model, root);
     return TRUE;
 }
 
@@ -106,7 +126,7 @@ gboolean predict_model_read(PredictModel *model, const char *path, GError **erro
             "that predicts",
             model->path);
     model->recipe = loom_node_copy(recipe);
-    return channels_read(model, error);
+    return channels_read(model, root, error);
 }
 
 /* ---- the config --------------------------------------------------------------------- */

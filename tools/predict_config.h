@@ -10,6 +10,7 @@ typedef struct {
     GPtrArray *weights; /* char *, absolute: one a model */
     LoomNode *recipe;   /* {"models": ..., "stages": ...} */
     guint n_channels;   /* images a case */
+    char **channels;    /* their names; NULL: not known */
 } PredictModel;
 
 void predict_model_clear(PredictModel *model);

@@ -59,6 +59,12 @@ typedef struct {
 extern const LoomLayoutKind loom_layout_nnunet, loom_layout_msd, loom_layout_kits19,
     loom_layout_brats20, loom_layout_pattern, loom_layout_csv;
 
+/* The images of @path, labelled or not, where it lies as KiTS19 or BraTS20 do: a folder of
+ * cases, the folder of one, or the image of a layout that names it by its folder alone.  FALSE
+ * without @error: it does not.  Labels of the cases are NULL, the path of a missing image "".
+ */
+gboolean loom_folders_images(const char *path, LoomFound *found, GError **error);
+
 /* ---- names of files ----------------------------------------------------------------- */
 
 /* Bytes of ".nii.gz" or ".nii" at the end of a name; 0: neither. */

@@ -169,6 +169,79 @@ static gboolean folders_read(const Folders *folders, LoomFound *found, GError **
     return cases_visit(folders, found->folder, found, &any, error);
 }
 
+/* ---- images alone ------------------------------------------------------------------- */
+
+/* Adds the case whose folder this is: if it has every image, where @every is wanted, else if it
+ * has any. */
+static gboolean images_add(const Folders *folders, const char *folder, gboolean every,
+                           LoomFound *found, gboolean *any, GError **error)
+{
+    const guint n = g_strv_length((char **)(guintptr)folders->channels);
+    g_autofree char *id = g_path_get_basename(folder);
+    g_auto(GStrv) names = loom_folder_names(folder, error);
+    g_auto(GStrv) images = g_new0(char *, n + 1);
+    guint there = 0;
+
+    if (!names)
+        return FALSE;
+    if (!g_str_has_prefix(id, folders->prefix))
+        return TRUE;
+    for (guint c = 0; c < n; c++) {
+        images[c] =
+            file_find(folder, names, folders->stems[c], folders->whole, every ? NULL : error);
+        if (!images[c])
+            return every; /* the images of several cases */
+        there += *images[c] ? 1 : 0;
+    }
+    if (there < (every ? n : 1))
+        return TRUE;
+    *any = TRUE;
+    LoomCase *one = &loom_found_add(found, id, n)->files;
+    for (guint c = 0; c < n; c++)
+        one->images[c] = g_steal_pointer(&images[c]);
+    return TRUE;
+}
+
+static gboolean images_read(const Folders *folders, const char *folder, LoomFound *found,
+                            gboolean *any, GError **error)
+{
+    g_auto(GStrv) inner = loom_folder_names(folder, error);
+
+    if (!inner || !images_add(folders, folder, TRUE, found, any, error))
+        return FALSE;
+    for (char **name = inner; !*any && *name; name++)
+        if (loom_nifti_ending(*name)) /* files that a person put here */
+            return TRUE;
+    const gboolean one = *any;
+    for (char **name = inner; !one && *name; name++) {
+        g_autofree char *path = g_build_filename(folder, *name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_IS_DIR)
+            && !images_add(folders, path, FALSE, found, any, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean loom_folders_images(const char *path, LoomFound *found, GError **error)
+{
+    static const Folders *const kinds[] = {&kits19, &brats20};
+    g_autofree char *whole = g_canonicalize_filename(path, NULL);
+    const gboolean folder = g_file_test(whole, G_FILE_TEST_IS_DIR);
+    g_autofree char *name = g_path_get_basename(whole), *above = g_path_get_dirname(whole);
+    gboolean any = FALSE;
+
+    for (guint i = 0; !any && i < G_N_ELEMENTS(kinds); i++) {
+        if (!folder && !(kinds[i]->whole && name_fits(name, kinds[i]->stems[0], TRUE)))
+            continue;
+        if (!images_read(kinds[i], folder ? whole : above, found, &any, error))
+            return FALSE;
+        if (any)
+            found->channel_names = g_strdupv((char **)(guintptr)kinds[i]->channels);
+    }
+    return any;
+}
+
 static gboolean kits19_fits(const char *folder)
 {
     return folders_fit(&kits19, folder);

@@ -3,6 +3,7 @@
 #include "loom_test.h"
 #include "typed.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 /* The sizes of a network and of patches that train in a second. */
@@ -61,6 +62,19 @@ static void test_kits19(void)
     typed_assert_in(scores, ",2,tumour,");
     g_autofree char *drawn = text_of("kits/overlays/overlays.json");
     typed_assert_in(drawn, "case_0000"); /* on the file's grid, however the image was moved */
+    /* images without labels as they were given out: named by their folders */
+    g_autofree char *label = g_build_filename(folder, "k/case_00002/segmentation.nii.gz", NULL);
+    g_assert_cmpint(g_remove(label), ==, 0);
+    g_auto(Typed) all = typed(0, "predict kits k -o all");
+    g_auto(Typed) two =
+        typed(0, "predict kits k/case_00002 k/case_00003/imaging.nii.gz -o two");
+    g_auto(GStrv) said = g_strsplit(all.out, "\n", -1);
+    g_assert_cmpuint(g_strv_length(said), ==, 4 + 1); /* a line a mask */
+    typed_assert_in(all.out, "/all/case_00002.nii.gz");
+    typed_assert_in(two.out, "/two/case_00002.nii.gz");
+    typed_assert_in(two.out, "/two/case_00003.nii.gz");
+    g_auto(Typed) twice = typed(2, "predict kits k k/case_00002 -o two");
+    typed_assert_in(twice.err, "would be the same mask, 'case_00002'");
     g_auto(Typed) again = typed(2, "phantom k --layout kits19 --cases 1");
     typed_assert_in(again.err, "holds a data set already");
 }
@@ -72,6 +86,13 @@ static void test_brats20(void)
     g_auto(Typed) run = typed(0, "run " BRATS " -o brats", source);
     g_autofree char *scores = text_of("brats/metrics.csv");
 
+    g_auto(Typed) masks = typed(0, "predict brats b/brats20_001 b/brats20_002 -o masks");
+    typed_assert_in(masks.out, "/masks/brats20_001.nii.gz"); /* t1ce alone */
+    g_autofree char *image =
+        g_build_filename(folder, "b/brats20_003/brats20_003_t1ce.nii.gz", NULL);
+    g_assert_cmpint(g_remove(image), ==, 0);
+    g_auto(Typed) lacks = typed(2, "predict brats b -o masks");
+    typed_assert_in(lacks.err, "case 'brats20_003' has no 't1ce' image");
     typed_assert_in(looked.out, "channels  t1ce\nlabels    background, enhancing");
     typed_assert_in(scores, ",1,enhancing,");
     g_autofree char *drawn = text_of("brats/overlays/overlays.json");
