@@ -99,12 +99,13 @@ static LoomRunEnd case_run(const Predictor *predictor, const ImageCase *one,
 {
     g_autoptr(LoomNode) config = predict_config(predictor->model, &predictor->how, error);
     Listener listener = {predictor, one, sweep};
+    char *const ids[] = {one->id, NULL}; /* not every layout names its files by the case */
     LoomRunOptions how = {
         .folder = predictor->scratch, .record = record_take, .data = &listener};
 
     if (!config
-        || !(how.dataset =
-                 loom_dataset_from_files(one->channels, predictor->model->n_channels, error)))
+        || !(how.dataset = loom_dataset_from_files(one->channels, ids,
+                                                   predictor->model->n_channels, error)))
         return LOOM_RUN_FAILED;
     g_autoptr(LoomRun) run = loom_run_open(config, predictor->registry, &how, error);
     if (!run)

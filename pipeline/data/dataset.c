@@ -327,14 +327,14 @@ static char *id_of(const char *path)
     return name;
 }
 
-static gboolean loose_fill(LoomDataset *dataset, char **paths, GError **error)
+static gboolean loose_fill(LoomDataset *dataset, char **paths, char *const *ids, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; paths[i]; i += dataset->n_channels) {
         LoomCase *one = &dataset->cases[dataset->n_cases++];
 
-        one->id = id_of(paths[i]);
+        one->id = ids ? g_strdup(ids[i / dataset->n_channels]) : id_of(paths[i]);
         one->images = g_new0(char *, dataset->n_channels + 1);
         for (guint c = 0; c < dataset->n_channels; c++)
             one->images[c] = g_strdup(paths[i + c]);
@@ -348,7 +348,8 @@ static gboolean loose_fill(LoomDataset *dataset, char **paths, GError **error)
     return TRUE;
 }
 
-LoomDataset *loom_dataset_from_files(char **paths, guint n_channels, GError **error)
+LoomDataset *loom_dataset_from_files(char **paths, char *const *ids, guint n_channels,
+                                     GError **error)
 {
     g_autoptr(LoomDataset) dataset = g_new0(LoomDataset, 1);
     const guint n = g_strv_length(paths);
@@ -367,7 +368,7 @@ LoomDataset *loom_dataset_from_files(char **paths, guint n_channels, GError **er
     dataset->cases = g_new0(LoomCase, n / n_channels);
     dataset->in_train = g_new(guint8, n / n_channels);
     memset(dataset->in_train, 2, n / n_channels); /* both */
-    if (!loose_fill(dataset, paths, error))
+    if (!loose_fill(dataset, paths, ids, error))
         return NULL;
     return g_steal_pointer(&dataset);
 }

@@ -31,9 +31,10 @@ LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
                                  const LoomDataOptions *options, GError **error);
 /* Would loom_dataset_open know @folder by itself? */
 gboolean loom_dataset_known(const char *folder);
-/* Loose files: @paths of one case after the other, @n_channels each; no labels.  Ids are the
- * file names without _0000 and .nii.gz.  All cases are in both splits. */
-LoomDataset *loom_dataset_from_files(char **paths, guint n_channels, GError **error);
+/* Loose files: @paths of one case after the other, @n_channels each; no labels.  @ids: of the
+ * cases; NULL: the file names without _0000 and .nii.gz.  All cases are in both splits. */
+LoomDataset *loom_dataset_from_files(char **paths, char *const *ids, guint n_channels,
+                                     GError **error);
 void loom_dataset_free(LoomDataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomDataset, loom_dataset_free)
 /* Reads every header and every label: sizes and grids that differ, values that are no label,

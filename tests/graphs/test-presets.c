@@ -62,17 +62,22 @@ static void test_kits19(void)
     typed_assert_in(scores, ",2,tumour,");
     g_autofree char *drawn = text_of("kits/overlays/overlays.json");
     typed_assert_in(drawn, "case_0000"); /* on the file's grid, however the image was moved */
-    /* images without labels as they were given out: named by their folders */
-    g_autofree char *label = g_build_filename(folder, "k/case_00002/segmentation.nii.gz", NULL);
-    g_assert_cmpint(g_remove(label), ==, 0);
     g_auto(Typed) all = typed(0, "predict kits k -o all");
-    g_auto(Typed) two =
-        typed(0, "predict kits k/case_00002 k/case_00003/imaging.nii.gz -o two");
     g_auto(GStrv) said = g_strsplit(all.out, "\n", -1);
     g_assert_cmpuint(g_strv_length(said), ==, 4 + 1); /* a line a mask */
     typed_assert_in(all.out, "/all/case_00002.nii.gz");
-    typed_assert_in(two.out, "/two/case_00002.nii.gz");
+    g_auto(Typed) scored = typed(0, "evaluate k all --metric overlap --csv");
+    typed_assert_in(scored.out, "case_00003,2,tumour,");
+    g_auto(Typed) chosen = typed(0, "postprocess kits --dry-run");
+
+    /* images without labels, as the last 90 were given out: named by their folders too */
+    g_autofree char *label = g_build_filename(folder, "k/case_00002/segmentation.nii.gz", NULL);
+    g_assert_cmpint(g_remove(label), ==, 0);
+    g_auto(Typed) two =
+        typed(0, "predict kits k/case_00002 k/case_00003/imaging.nii.gz -o two");
+    g_autofree char *mask = g_build_filename(folder, "two/case_00002.nii.gz", NULL);
     typed_assert_in(two.out, "/two/case_00003.nii.gz");
+    g_assert_true(g_file_test(mask, G_FILE_TEST_EXISTS));
     g_auto(Typed) twice = typed(2, "predict kits k k/case_00002 -o two");
     typed_assert_in(twice.err, "would be the same mask, 'case_00002'");
     g_auto(Typed) again = typed(2, "phantom k --layout kits19 --cases 1");

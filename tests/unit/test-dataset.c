@@ -441,7 +441,7 @@ static void test_loose(void)
     g_autoptr(GError) error = NULL;
     guint n;
 
-    g_autoptr(LoomDataset) dataset = loom_dataset_from_files(paths, 2, &error);
+    g_autoptr(LoomDataset) dataset = loom_dataset_from_files(paths, NULL, 2, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(dataset->n_cases, ==, 2);
     g_assert_cmpstr(dataset->cases[0].id, ==, "b");
@@ -453,10 +453,16 @@ static void test_loose(void)
     g_free(loom_dataset_split(dataset, LOOM_SPLIT_VALIDATE, &n));
     g_assert_cmpuint(n, ==, 2);
 
-    loom_assert_failed(loom_dataset_from_files(paths, 3, &error), error, LOOM_ERROR,
+    char *const ids[] = {(char[]){"one"}, (char[]){"two"}, NULL};
+    g_autoptr(LoomDataset) named = loom_dataset_from_files(paths, ids, 2, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(named->cases[0].id, ==, "one");
+    g_assert_cmpstr(named->cases[1].id, ==, "two");
+
+    loom_assert_failed(loom_dataset_from_files(paths, NULL, 3, &error), error, LOOM_ERROR,
                        LOOM_ERROR_CONFIG, "4 image files, want 3 for each case");
     g_clear_error(&error);
-    loom_assert_failed(loom_dataset_from_files(same, 1, &error), error, LOOM_ERROR,
+    loom_assert_failed(loom_dataset_from_files(same, NULL, 1, &error), error, LOOM_ERROR,
                        LOOM_ERROR_CONFIG, "'x/a.nii.gz' and 'y/a_0000.nii' are both case 'a'");
 }
 
