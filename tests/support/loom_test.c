@@ -417,6 +417,14 @@ const char *__tsan_default_suppressions(void)
            "called_from_lib:libstdc++.so\n";
 }
 
+/* Memory whose size a user chose may be refused: that is an error to be tested, no reason to
+ * end the test. */
+LOOM_EXPORT const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 int loom_test_run(void)
 {
     const int result = g_test_run();
