@@ -6,8 +6,8 @@
  * networks stand in nnU-Net's public source. */
 #include "loom_test.h"
 
-#include "../../tools/plan_budget.h"
-#include "../../tools/plan_spacing.h"
+#include "plan_budget.h"
+#include "plan_spacing.h"
 
 #define PLAIN 560e6
 #define PLAIN_2D 85e6

@@ -5,7 +5,7 @@
 #include "loom_test.h"
 #include "typed.h"
 
-#include "../tools/launch.h"
+#include "launch.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
  * was measured once is believed only as long as its files are the same. */
 #include "loom_test.h"
 
-#include "../../tools/fingerprint.h"
+#include "fingerprint.h"
 
 #include <glib/gstdio.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 /* From what a data set is like to the numbers of a config: channels, axes, wishes, text. */
 #include "loom_test.h"
 
-#include "../../tools/plan.h"
-#include "../../tools/plan_lines.h"
+#include "plan.h"
+#include "plan_lines.h"
 
 #include <string.h>
 

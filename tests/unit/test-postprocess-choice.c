@@ -1,7 +1,7 @@
 /* postprocess_choice: what helps is kept, what costs another class something is not. */
 #include "loom_test.h"
 
-#include "../../tools/postprocess_choice.h"
+#include "postprocess_choice.h"
 
 #include <math.h>
 #include <string.h>

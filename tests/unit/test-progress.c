@@ -1,7 +1,7 @@
 /* The records of a run as lines for people, in a window of 80 columns. */
 #include "loom_test.h"
 
-#include "../tools/progress.h"
+#include "progress.h"
 
 #include <math.h>
 

@@ -1,9 +1,9 @@
 /* The pieces of report.html: escaping, numbers for people, tables read back, curves. */
 #include "loom_test.h"
 
-#include "../tools/csv_table.h"
-#include "../tools/html.h"
-#include "../tools/plot.h"
+#include "csv_table.h"
+#include "html.h"
+#include "plot.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * numbers. Tolerances: p-values are sums and erfc of doubles, a few ulp apart: 1e-12. */
 #include "loom_test.h"
 
-#include "../tools/statistics.h"
+#include "statistics.h"
 
 #include <math.h>
 
