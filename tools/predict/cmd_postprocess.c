@@ -27,7 +27,7 @@ static gboolean dry_option;
 static const GOptionEntry options[] = {
     {"dry-run", 'n', 0, G_OPTION_ARG_NONE, &dry_option, "Only say what would be kept", NULL},
     {"threads", 0, 0, G_OPTION_ARG_INT64, &threads_option, "0, the default: all cores", "N"},
-    {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option, "openblas by default", "NAME"},
+    {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option, "cpu by default", "NAME"},
     G_OPTION_ENTRY_NULL,
 };
 
@@ -149,7 +149,7 @@ static gboolean fold_add(Search *search, const char *run, GError **error)
     g_auto(Predictor)
         predictor = {.registry = search->registry,
                      .model = &model,
-                     .how = {.backend = backend_option ? backend_option : "openblas",
+                     .how = {.backend = backend_option ? backend_option : PREDICT_BACKEND,
                              .threads = threads_option,
                              .folder = folder,
                              .raw = TRUE}};

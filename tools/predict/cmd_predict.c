@@ -33,7 +33,7 @@ static const GOptionEntry options[] = {
     {"overwrite", 0, 0, G_OPTION_ARG_NONE, &overwrite_option, "Also what is done already",
      NULL},
     {"threads", 0, 0, G_OPTION_ARG_INT64, &threads_option, "0, the default: all cores", "N"},
-    {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option, "openblas by default", "NAME"},
+    {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option, "cpu by default", "NAME"},
     G_OPTION_ENTRY_NULL,
 };
 
@@ -74,7 +74,7 @@ static gboolean options_read(PredictHow *how, GError **error)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "--mirror: '%s', want letters of D, H, W, or '' for none",
                          mirror_option);
-    how->backend = backend_option ? backend_option : "openblas";
+    how->backend = backend_option ? backend_option : PREDICT_BACKEND;
     how->threads = threads_option;
     how->mirror = mirror_option;
     return memory_read(&how->memory, error);

@@ -260,6 +260,8 @@ LoomNode *predict_config(const PredictModel *model, const PredictHow *how, GErro
     g_autofree char *base = g_canonicalize_filename(here, NULL);
 
     text_append(text, how->backend);
+    if (g_str_equal(how->backend, PREDICT_BACKEND)) /* the same mask whatever else runs */
+        g_string_append(text, ", \"plan\": \"fixed\"");
     g_string_append_printf(text,
                            ", \"threads\": %" G_GINT64_FORMAT "},\n\"models\": ", how->threads);
     models_append(text, model, TRUE);

@@ -26,6 +26,8 @@ gboolean predict_model_read(PredictModel *model, const char *path, GError **erro
  */
 char *predict_model_text(const PredictModel *model, gboolean raw);
 
+#define PREDICT_BACKEND "cpu" /* unless asked for another */
+
 /* How to predict. */
 typedef struct {
     const char *backend;
