@@ -258,6 +258,10 @@ static void test_wrong(Place *place, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(none.code, ==, 2);
     typed_assert_in(none.err,
                     "segloom: 's' holds no run: want a folder that 'segloom run' made");
+    text_put(place, "cv/fold_0/log.jsonl", "");
+    g_auto(Typed) folds = typed_run(place->folder, "report cv", NULL);
+    g_assert_cmpint(folds.code, ==, 2);
+    typed_assert_in(folds.err, "of a cross-validation, one of its fold_0, fold_1, ...");
     g_assert_cmpint(nothing.code, ==, 2);
     typed_assert_in(nothing.err, "wants RUN");
 }

@@ -224,11 +224,17 @@ RunRecord *run_record_read(const char *folder, GError **error)
     record->missing = g_ptr_array_new_with_free_func(g_free);
     if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
         return loom_fail_null(error, LOOM_ERROR_IO, "'%s' is no folder", folder);
-    if (!run_folder_used(record->folder))
+    if (!run_folder_used(record->folder)) {
+        g_autofree char *fold = g_build_filename(record->folder, "fold_0", NULL);
+
         return loom_fail_null(error, LOOM_ERROR_CONFIG,
                               "'%s' holds no run: want a folder that 'segloom run' made, with "
-                              "log.jsonl and manifest.json in it",
-                              folder);
+                              "log.jsonl and manifest.json in it%s",
+                              folder,
+                              g_file_test(fold, G_FILE_TEST_IS_DIR)
+                                  ? "; of a cross-validation, one of its fold_0, fold_1, ..."
+                                  : "");
+    }
     /* whether it goes on is asked first: if it ends while this reads, the end is not missed */
     const gboolean going = run_record_going(record->folder);
     record->manifest = object_read(record, "manifest.json",
