@@ -24,7 +24,7 @@ static const struct {
     {"study", "CONFIG [-o DIR]", "compare losses over folds and seeds", cmd_study},
     {"plugin", "new | test ...", "a plugin of your own: begin it, test it", cmd_plugin},
     {"keygen", "[-o FILE]", "keys for processes that talk over a network", cmd_keygen},
-    {"bench", "allreduce [--json]", "how fast this machine does one thing", cmd_bench},
+    {"bench", "[NAME] [--json]", "how fast this machine does one thing", cmd_bench},
     {"doctor", "[--env]", "what this machine has and lacks", cmd_doctor},
 };
 
