@@ -47,6 +47,21 @@ static gboolean map_apply(LoomDataset *dataset, const char *const *map, GError *
     return TRUE;
 }
 
+/* A layout that writes 4 for its label 3 (BraTS20) has no 3 in its files: one that is there
+ * means something else, and is not to be taken for it. */
+static gboolean own_map_apply(LoomDataset *dataset, const char *const *map, GError **error)
+{
+    if (!map_apply(dataset, map, error))
+        return FALSE;
+    for (; map && *map; map += 2) {
+        const gint to = number_of(map[1], dataset->n_labels);
+
+        if (to >= 0 && number_of(map[0], 256) != to && dataset->label_of[to] == to)
+            dataset->label_of[to] = -1;
+    }
+    return TRUE;
+}
+
 /* The layout's own map holds for its own classes only: @options may name others. */
 static gboolean map_make(LoomDataset *dataset, const LoomFound *found,
                          const LoomDataOptions *options, GError **error)
@@ -60,7 +75,7 @@ static gboolean map_make(LoomDataset *dataset, const LoomFound *found,
     }
     /* voxels that a policy masks become ignored ones as they are read */
     dataset->ignores = dataset->ignores || dataset->policy.nan == LOOM_NAN_MASK;
-    return (options->label_names || map_apply(dataset, found->label_map, error))
+    return (options->label_names || own_map_apply(dataset, found->label_map, error))
            && map_apply(dataset, (const char *const *)options->label_map, error);
 }
 

@@ -31,14 +31,17 @@ static gboolean fail_value(const LoomDataset *dataset, const LoomTensor *label,
                                    others > 1 ? ", " : "; nor are ", value, counts[value]);
     if (others > LABELS_NAMED)
         g_string_append_printf(more, " and %u more", others - LABELS_NAMED);
+    const guint last = dataset->n_labels ? dataset->n_labels - 1 : 255;
+    g_autofree char *what =
+        bad > last ? g_strdup_printf("is none of the labels 0 to %u", last)
+                   : g_strdup_printf("is no label here: another value is written for %u", bad);
     return loom_fail_as(error, "E-LABEL-UNKNOWN", LOOM_ERROR_FORMAT,
-                        "'%s': value %u is none of the labels 0 to %u: %" G_GINT64_FORMAT
+                        "'%s': value %u %s: %" G_GINT64_FORMAT
                         " voxel%s, the first at i,j,k = %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
                         ",%" G_GINT64_FORMAT "%s (data: {label_map: {%u: LABEL}} gives it one)",
-                        path, bad, dataset->n_labels ? dataset->n_labels - 1 : 255, counts[bad],
-                        counts[bad] == 1 ? "" : "s", first % shape[2],
-                        first / shape[2] % shape[1], first / shape[2] / shape[1], more->str,
-                        bad);
+                        path, bad, what, counts[bad], counts[bad] == 1 ? "" : "s",
+                        first % shape[2], first / shape[2] % shape[1],
+                        first / shape[2] / shape[1], more->str, bad);
 }
 
 gboolean loom_dataset_map_label(const LoomDataset *dataset, LoomTensor *label, const char *path,

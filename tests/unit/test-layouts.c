@@ -221,6 +221,41 @@ static double value_brats(gint64 v)
     return values[v % 4];
 }
 
+static double value_brats15(gint64 v)
+{
+    return (double)(v % 5);
+}
+
+/* BraTS20 has no 3; BraTS15 has, and means something else by it than by 4. */
+static void test_brats15(void)
+{
+    const int became[] = {0, 1, 2, 1, 3};
+    const NiftiFields fields = nifti_fields(5, 2, 1);
+    g_autoptr(GByteArray) bytes = nifti_file(&fields, value_brats15);
+    g_autoptr(GError) error = NULL;
+    LoomGeometry geometry;
+
+    brats_make();
+    g_free(nifti_write(data_folder, "B_3/W39_Segm.nii", bytes));
+    g_autoptr(LoomDataset) strict = data_open("", "folds: 1, channels: [t1ce]", &error);
+    g_assert_no_error(error);
+    loom_assert_failed(
+        loom_dataset_read_label(strict, &strict->cases[2], NULL, &geometry, &error), error,
+        LOOM_ERROR, LOOM_ERROR_FORMAT,
+        "value 3 is no label here: another value is written for 3: 2 voxels, the first at "
+        "i,j,k = 3,0,0 (data: {label_map: {3: LABEL}} gives it one)");
+    g_clear_error(&error);
+    g_autoptr(LoomDataset) told =
+        data_open("", "folds: 1, channels: [t1ce], label_map: {3: 1}", &error);
+    g_assert_no_error(error);
+    g_autoptr(LoomTensor) label =
+        loom_dataset_read_label(told, &told->cases[2], NULL, &geometry, &error);
+    g_assert_no_error(error);
+    for (gint64 v = 0; v < 10; v++)
+        g_assert_cmpint(loom_tensor_u8(label)[v], ==, became[v % 5]);
+    data_folder_end();
+}
+
 static void test_brats20(void)
 {
     const NiftiFields fields = nifti_fields(3, 2, 2);
@@ -507,6 +542,7 @@ int main(int argc, char **argv)
     g_test_add_func("/layouts/nnunet-list", test_nnunet_list);
     g_test_add_func("/layouts/kits19", test_kits19);
     g_test_add_func("/layouts/brats20", test_brats20);
+    g_test_add_func("/layouts/brats15", test_brats15);
     g_test_add_func("/layouts/recognition", test_recognition);
     g_test_add_func("/layouts/pattern/bids", test_pattern);
     g_test_add_func("/layouts/pattern/whole", test_pattern_whole);
