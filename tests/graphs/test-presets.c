@@ -6,7 +6,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-/* The sizes of a network and of patches that train in a second. */
+/* The sizes of a network and of patches that train in a second.  Voxels of the phantoms are of
+ * 12 to 15 mm: on the 1.6 mm of KiTS19's preset a case would be of 2 million. */
 #define SMALL                                                                                  \
     " --set 'models.seg.features=[4, 8]' --set run.steps=2 --set graphs.train.check.every=2"   \
     " --set 'graphs.train.patch.size=[8, 16, 16]'"                                             \
@@ -14,7 +15,9 @@
     " --set 'graphs.validate.predict.size=[8, 16, 16]'"
 #define KITS                                                                                   \
     "%s/configs/kits19.yaml --set data.dataset=k --set \"data.train=''\""                      \
-    " --set \"data.validate=''\" --set data.folds=2" SMALL
+    " --set \"data.validate=''\" --set data.folds=2"                                           \
+    " --set 'graphs.train.grid.spacing=[15, 12, 12]'"                                          \
+    " --set 'graphs.validate.grid.spacing=[10, 12, 12]'" SMALL
 #define BRATS "%s/configs/brats20.yaml --set data.dataset=b --set data.folds=2" SMALL
 #define REGIONS                                                                                \
     " --set 'data.label_names=[]' --set 'data.label_map={}' --set 'data.channels=[]'"          \
