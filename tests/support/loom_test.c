@@ -425,6 +425,12 @@ const char *__asan_default_options(void)
     return "allocator_may_return_null=1";
 }
 
+LOOM_EXPORT const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 int loom_test_run(void)
 {
     const int result = g_test_run();
