@@ -158,7 +158,7 @@ SharedView *mesh_peer_view(Mesh *mesh, guint from, const Memory *memory, GError 
     SharedView *view;
 
     if (!peer->probe || memory->serial == 0)
-        return loom_fail_null(error, LOOM_ERROR_FORMAT,
+        return loom_fail_null(error, LOOM_ERROR_PLUGIN,
                               "rank %u gives memory that it did not offer", from);
     for (guint i = 0; i < peer->views->len; i++) {
         view = peer->views->pdata[i];

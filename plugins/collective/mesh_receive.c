@@ -137,13 +137,25 @@ static gboolean here_take(Mesh *mesh, const MeshHeader *header, GError **error)
     return TRUE;
 }
 
-/* Not before a piece is there: a rank that gave nothing may be through, and its memory gone. */
+/* Not before a piece is there: a rank that gave nothing may be through, and its memory gone.
+ * One that gave some lets go of it early only where it broke off or died.  Of that we learn the
+ * cause elsewhere, from the rank that is in another call or from who watches over the ranks;
+ * that its memory is gone would hide it.  Then there is no view, and no error. */
 static gboolean view_take(Mesh *mesh, Call *call, guint from, guint64 bytes, GError **error)
 {
+    GError *cause = NULL;
+
     if (!call->view[from])
-        call->view[from] = mesh_peer_view(mesh, from, &call->memory[from], error);
-    if (!call->view[from])
+        call->view[from] = mesh_peer_view(mesh, from, &call->memory[from], &cause);
+    if (!call->view[from] && g_error_matches(cause, LOOM_ERROR, LOOM_ERROR_FORMAT)) {
+        g_debug("%s", cause->message);
+        g_error_free(cause);
+        return TRUE;
+    }
+    if (!call->view[from]) {
+        g_propagate_error(error, cause);
         return FALSE;
+    }
     if (call->view[from]->bytes < bytes)
         return loom_fail(error, LOOM_ERROR_FORMAT,
                          "memory of rank %u has %" G_GSIZE_FORMAT
@@ -153,7 +165,7 @@ static gboolean view_take(Mesh *mesh, Call *call, guint from, guint64 bytes, GEr
     return TRUE;
 }
 
-/* Where the bytes of a piece are, once it lies inside of what was agreed on. */
+/* Where the bytes of a piece are, once it lies inside of what was agreed on; NULL: gone. */
 static gboolean piece_locate(Mesh *mesh, Call *call, const MeshHeader *header, GBytes *payload,
                              Piece *piece, GError **error)
 {
@@ -176,7 +188,8 @@ static gboolean piece_locate(Mesh *mesh, Call *call, const MeshHeader *header, G
     if (header->flags & MESH_SHARED) {
         if (!view_take(mesh, call, from, bytes, error))
             return FALSE;
-        piece->bytes = call->view[from]->data + header->offset;
+        if (call->view[from])
+            piece->bytes = call->view[from]->data + header->offset;
         return TRUE;
     }
     piece->bytes = payload ? g_bytes_get_data(payload, NULL) : NULL;
@@ -199,6 +212,8 @@ static gboolean piece_take(Mesh *mesh, const MeshHeader *header, GBytes *payload
                          header->from, header->sequence, mesh->rank);
     if (!piece_locate(mesh, call, header, payload, &piece, error))
         return FALSE;
+    if (!piece.bytes) /* still owing */
+        return TRUE;
     if (!call->method->piece(mesh, call, &piece, error))
         return FALSE;
     call_check(mesh, call);

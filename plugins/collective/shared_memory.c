@@ -74,9 +74,9 @@ static gboolean descriptor_check(int fd, gsize all, GError **error)
     struct stat found;
 
     if (seals < 0 || !(seals & F_SEAL_SHRINK))
-        return loom_fail(error, LOOM_ERROR_IO, "no sealed memory");
+        return loom_fail(error, LOOM_ERROR_FORMAT, "no sealed memory");
     if (fstat(fd, &found) != 0 || found.st_size < 0 || (guint64)found.st_size != all)
-        return loom_fail(error, LOOM_ERROR_IO, "not %" G_GSIZE_FORMAT " bytes", all);
+        return loom_fail(error, LOOM_ERROR_FORMAT, "not %" G_GSIZE_FORMAT " bytes", all);
     return TRUE;
 }
 
@@ -91,7 +91,7 @@ static SharedView *view_map(int fd, const Label *wanted, GError **error)
         return loom_fail_null(error, LOOM_ERROR_IO, "%s", g_strerror(errno));
     if (memcmp(map, wanted, sizeof *wanted) != 0) {
         munmap(map, all);
-        return loom_fail_null(error, LOOM_ERROR_IO, "the memory of somebody else");
+        return loom_fail_null(error, LOOM_ERROR_FORMAT, "the memory of somebody else");
     }
     SharedView *view = g_new0(SharedView, 1);
     *view = (SharedView){1, wanted->serial, wanted->bytes, map, (guint8 *)map + LABEL_BYTES};
@@ -111,7 +111,8 @@ SharedView *shared_view_new(guint32 pid, guint32 fd, const guint8 token[MESH_TOK
                               bytes);
     const int other = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (other < 0)
-        loom_fail(error, LOOM_ERROR_IO, "%s", g_strerror(errno));
+        loom_fail(error, errno == ENOENT ? LOOM_ERROR_FORMAT : LOOM_ERROR_IO, "%s",
+                  g_strerror(errno));
     else
         view = view_map(other, &wanted, error);
     if (other >= 0)

@@ -30,7 +30,8 @@ typedef struct {
     const guint8 *data;
 } SharedView;
 
-/* NULL with LOOM_ERROR_IO: not there, not allowed, not what it is said to be. */
+/* NULL with LOOM_ERROR_FORMAT: not there, or not what it is said to be, which is how memory
+ * looks that was given up; with LOOM_ERROR_IO: not allowed, or out of descriptors or memory. */
 SharedView *shared_view_new(guint32 pid, guint32 fd, const guint8 token[MESH_TOKEN],
                             guint64 serial, guint64 bytes, GError **error);
 SharedView *shared_view_ref(SharedView *view);

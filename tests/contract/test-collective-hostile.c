@@ -4,9 +4,10 @@
  * and the sum goes on. */
 #include "collective_world.h"
 
-#include "../../plugins/collective/mesh_message.h"
+#include "../../plugins/collective/shared_memory.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define COUNT 10000 /* floats; rank 0 has the first 4992 of them */
 #define CHUNK 4096
@@ -195,6 +196,51 @@ static void test_gather_limit(void)
     liar_close(&liar);
 }
 
+/* ---- memory that is given up -------------------------------------------------------- */
+
+/* Rank 1 offers memory, says that a piece is there, and lets go of it, as a rank does that
+ * broke off: its number is free, or already somebody else's.  That is no error of its own; the
+ * cause is, which comes after it. */
+static void test_given_up(gconstpointer used_again)
+{
+    static const guint8 token[MESH_TOKEN] = "liar";
+    g_autoptr(GError) error = NULL;
+    Liar liar = {0};
+
+    liar_open(&liar, "{use: direct, chunk: 4096}");
+    SharedMemory *probe = shared_memory_new(token, 0, 0, &error);
+    SharedMemory *memory = shared_memory_new(token, 1, COUNT * sizeof(float), &error);
+    g_assert_no_error(error);
+    float *buffer = sum_begin(&liar);
+    MeshHeader header = answer(&liar, MESH_HELLO);
+    header.pid = (guint32)getpid();
+    header.fd = (guint32)probe->fd;
+    memcpy(header.token, token, MESH_TOKEN);
+    send_header(&liar, &header, -1);
+    header = answer(&liar, MESH_HERE);
+    header.fd = (guint32)memory->fd;
+    header.serial = 1;
+    header.bytes = memory->bytes;
+    send_header(&liar, &header, -1);
+    if (used_again)
+        g_assert_cmpint(dup2(probe->fd, memory->fd), ==, memory->fd);
+    else
+        g_clear_pointer(&memory, shared_memory_free);
+    header = answer(&liar, MESH_PIECE);
+    header.flags = MESH_SHARED;
+    header.length = CHUNK;
+    send_header(&liar, &header, -1);
+    header = answer(&liar, MESH_HERE);
+    header.sequence = 3;
+    send_header(&liar, &header, -1);
+    loom_assert_failed(liar.plugin->sum_wait(liar.collective->self, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_IO, "messages of rank 1 were lost");
+    liar.plugin->buffer_free(liar.collective->self, buffer);
+    shared_memory_free(memory);
+    shared_memory_free(probe);
+    liar_close(&liar);
+}
+
 /* ---- noise -------------------------------------------------------------------------- */
 
 static GBytes *noise(LoomRng *rng, const MeshHeader *like)
@@ -288,6 +334,8 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &lies[i], test_lie);
     }
     g_test_add_func("/collective/gather-limit", test_gather_limit);
+    g_test_add_data_func("/collective/given-up/closed", NULL, test_given_up);
+    g_test_add_data_func("/collective/given-up/used-again", "again", test_given_up);
     g_test_add_func("/collective/noise", test_noise);
     return loom_test_run();
 }
