@@ -105,7 +105,7 @@ static double needed_mib(const char *folder)
 static void test_cut(void)
 {
     g_autofree char *folder = set_make();
-    const double spare = 3.5 * CASE_MIB;
+    const double spare = 4.5 * CASE_MIB;
     g_autofree char *memory =
         g_strdup_printf(", memory: %.0fkB", (needed_mib(folder) + spare) * 1048.576);
     g_autoptr(LoomNode) config = NULL;
@@ -115,8 +115,9 @@ static void test_cut(void)
     g_autoptr(LoomRun) run = run_open(folder, memory, &config, &error);
     g_assert_no_error(error);
     g_test_assert_expected_messages();
-    /* between the two opens the process itself may have grown or shrunk by a MiB or two */
-    loom_assert_near((double)loader_of(run)->cache / 1048576, spare, CASE_MIB);
+    /* Between the two opens the process itself may have grown or shrunk: pages that were freed
+     * are given back when the system wants them.  Not by all that was asked for, though. */
+    loom_assert_near((double)loader_of(run)->cache / 1048576, spare, 2.5 * CASE_MIB);
     g_assert_cmpuint(loader_of(run)->plan.bytes, ==, loader_of(run)->cache);
     g_assert_cmpint(loom_run_execute(run, &error), ==, LOOM_RUN_DONE);
     g_assert_no_error(error);
