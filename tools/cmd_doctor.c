@@ -4,6 +4,7 @@
 #include "plugin_open.h"
 
 #include "cluster/rendezvous.h"
+#include "core/processors.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -41,7 +42,9 @@ static void machine_print(void)
 {
     g_autofree char *cpu = machine_cpu();
     g_autofree char *simd = machine_simd();
-    g_autofree char *cores = g_strdup_printf("%u", g_get_num_processors());
+    const guint usable = loom_processors(), all = g_get_num_processors();
+    g_autofree char *cores = usable < all ? g_strdup_printf("%u of %u may be used", usable, all)
+                                          : g_strdup_printf("%u", all);
     struct statvfs disk;
 
     g_print("machine\n");

@@ -5,6 +5,7 @@
 #include <loom/context.h>
 
 #include "lock.h"
+#include "processors.h"
 
 struct _LoomPool {
     LoomLock turn; /* held by the caller whose job is in work */
@@ -64,7 +65,7 @@ LoomPool *loom_pool_new(guint threads)
 {
     LoomPool *pool = g_new0(LoomPool, 1);
 
-    pool->n_threads = threads ? threads : g_get_num_processors();
+    pool->n_threads = threads ? threads : loom_processors();
     pthread_mutex_init(&pool->turn, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->posted, NULL);

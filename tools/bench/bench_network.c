@@ -6,6 +6,8 @@
 #include "bench_stages.h"
 #include "interrupt.h"
 
+#include "core/processors.h"
+
 #include <string.h>
 
 static gint batch_option = 2, in_option = 1, classes_option = 3, threads_option;
@@ -137,7 +139,7 @@ static int measure(const BenchNetwork *bench, const Order *order, LoomRegistry *
     if (code != COMMAND_DONE)
         return code;
     g_array_remove_index(measured->seconds, 0); /* caches are cold, pages not there yet */
-    result_print(bench, order, threads_option ? (guint)threads_option : g_get_num_processors(),
+    result_print(bench, order, threads_option ? (guint)threads_option : loom_processors(),
                  measured);
     return COMMAND_DONE;
 }

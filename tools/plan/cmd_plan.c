@@ -6,6 +6,7 @@
 #include "terminal.h"
 
 #include "config/scalar.h"
+#include "core/processors.h"
 #include "data/dataset.h"
 #include "plugin/instance.h"
 
@@ -125,7 +126,7 @@ static gboolean numbers_take(PlanWishes *wishes, GError **error)
             && !range_check("--threads", threads_option, 1, 1024, error)))
         return FALSE;
     wishes->steps = steps_option != UNSET ? steps_option : 0;
-    wishes->threads = threads_option != UNSET ? (guint)threads_option : g_get_num_processors();
+    wishes->threads = threads_option != UNSET ? (guint)threads_option : loom_processors();
     if (spacing_option
         && !triple_parse("--spacing", spacing_option, 0.01, 100, wishes->spacing, error))
         return FALSE;
@@ -266,7 +267,7 @@ static Fingerprint *look(const LoomDataset *dataset, GError **error)
                      : g_build_filename(g_get_user_cache_dir(), "segloom", "cases", NULL);
     g_autofree char *name = g_strdup(dataset->name);
     const FingerprintOptions how = {.cache = cache,
-                                    .threads = g_get_num_processors(),
+                                    .threads = loom_processors(),
                                     .memory = (memory ? memory : MEMORY_UNKNOWN) / FREE_SHARE,
                                     .progress = progress_show,
                                     .data = name};

@@ -3,6 +3,8 @@
 
 #include "machine.h"
 
+#include "core/processors.h"
+
 #include <loom/store.h>
 
 #include <glib/gstdio.h>
@@ -102,7 +104,7 @@ static JsonObject *machine_object(void)
 
     text_set(machine, "host", g_get_host_name());
     text_set(machine, "cpu", cpu);
-    json_object_set_int_member(machine, "processors", g_get_num_processors());
+    json_object_set_int_member(machine, "processors", loom_processors());
     return machine;
 }
 
