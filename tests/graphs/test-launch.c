@@ -6,8 +6,12 @@
 #include "typed.h"
 
 #include "launch.h"
+#include "rank_processors.h"
+
+#include "core/processors.h"
 
 #include <errno.h>
+#include <json-glib/json-glib.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,7 +30,10 @@ static char **shell(guint rank, gboolean again, gpointer data)
 
 static int launcher(char **argv)
 {
+    g_autofree cpu_set_t *shares =
+        rank_processors_deal((guint)g_ascii_strtoull(argv[1], NULL, 10));
     const LaunchPlan plan = {
+        .shares = shares,
         .n = (guint)g_ascii_strtoull(argv[1], NULL, 10),
         .restarts = (guint)g_ascii_strtoull(argv[2], NULL, 10),
         .command = shell,
@@ -404,6 +411,47 @@ static void test_run(void)
     loom_test_folder_remove(folder);
 }
 
+/* What the run in @folder says of the machine: so many processors could its rank 0 use. */
+static gint64 run_processors(const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, "r", "manifest.json", NULL);
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GError) error = NULL;
+
+    json_parser_load_from_file(parser, path, &error);
+    g_assert_no_error(error);
+    JsonObject *manifest = json_node_get_object(json_parser_get_root(parser));
+    JsonObject *start =
+        json_array_get_object_element(json_object_get_array_member(manifest, "starts"), 0);
+    return json_object_get_int_member(json_object_get_object_member(start, "machine"),
+                                      "processors");
+}
+
+/* Each rank is bound to its share, unless somebody says how many threads, or --no-bind. */
+static void test_bind(void)
+{
+    const gint64 all = loom_processors();
+    g_autofree char *folder = small_run();
+    const struct {
+        const char *line;
+        gint64 processors;
+    } rows[] = {
+        {"launch -n 2 free.yaml -o r", all == 1 ? 1 : (all + 1) / 2},
+        {"launch -n 2 free.yaml -o r --force --no-bind", all},
+        {"launch -n 2 c.yaml -o r --force", all},
+    };
+
+    typed_config(folder, "free.yaml", "threads: 1", "threads: 0");
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_auto(Typed) said = typed_run(folder, rows[i].line, NULL);
+
+        g_assert_cmpint(said.code, ==, 0);
+        g_assert_cmpint(run_processors(folder), <=, rows[i].processors);
+        g_assert_cmpint(run_processors(folder), >=, MIN(rows[i].processors, all / 2));
+    }
+    loom_test_folder_remove(folder);
+}
+
 /* Rank 0's name is not known yet: that may change, so the code is not the one of a mistake. */
 static void test_too_early(void)
 {
@@ -451,6 +499,7 @@ int main(int argc, char **argv)
     g_test_add_func("/launch/left-behind", test_left_behind);
     g_test_add_func("/launch/mistakes", test_mistakes);
     g_test_add_func("/launch/run", test_run);
+    g_test_add_func("/launch/bind", test_bind);
     g_test_add_func("/launch/too-early", test_too_early);
     g_test_add_func("/launch/doctor", test_doctor);
     return loom_test_run();

@@ -1,8 +1,11 @@
 /* bench_allreduce - segloom bench allreduce: how long do the sums of a training step take?  The
- * ranks are processes of this machine: this program, started once more for each. */
+ * ranks are processes of this machine: this program, started once more for each, and bound to
+ * its share of the processors, as `segloom launch` and mpirun do. */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "bench_rank.h"
 #include "cmd_bench.h"
 #include "command.h"
+#include "rank_processors.h"
 
 #include <loom/network.h>
 
@@ -111,14 +114,23 @@ static void arguments_add(GPtrArray *argv, const BenchOrder *order, char **modul
         g_ptr_array_add(argv, g_strdup_printf("--modules=%s", *modules));
 }
 
-static gboolean process_start(Process *process, GPtrArray *argv, GError **error)
+/* Between fork and exec: nothing here may allocate or lock. */
+static void process_bind(gpointer share)
+{
+    if (share)
+        sched_setaffinity(0, sizeof(cpu_set_t), share);
+}
+
+/* @share: its processors; NULL: all. */
+static gboolean process_start(Process *process, GPtrArray *argv, cpu_set_t *share,
+                              GError **error)
 {
     gint to, from;
 
     g_ptr_array_add(argv, NULL);
     if (!g_spawn_async_with_pipes(NULL, (char **)argv->pdata, NULL,
-                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                  &process->pid, &to, &from, NULL, error))
+                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, process_bind,
+                                  share, &process->pid, &to, &from, NULL, error))
         return FALSE;
     process->to = fdopen(to, "w");
     process->from = fdopen(from, "r");
@@ -129,6 +141,8 @@ static gboolean process_start(Process *process, GPtrArray *argv, GError **error)
 static gboolean processes_start(GArray *processes, const BenchOrder *order, gboolean mpi,
                                 char **modules, GError **error)
 {
+    g_autofree cpu_set_t *shares = mpi ? NULL : rank_processors_deal((guint)order->ranks);
+
     for (gint i = 0; i < (mpi ? 1 : order->ranks); i++) {
         g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
         Process process = {0};
@@ -145,7 +159,7 @@ static gboolean processes_start(GArray *processes, const BenchOrder *order, gboo
         }
         arguments_add(argv, order, modules);
         g_ptr_array_add(argv, g_strdup_printf("--as-rank=%d", mpi ? MOST_RANKS : i));
-        if (!process_start(&process, argv, error))
+        if (!process_start(&process, argv, shares ? &shares[i] : NULL, error))
             return FALSE;
         g_array_append_val(processes, process);
     }

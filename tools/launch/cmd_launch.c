@@ -2,9 +2,11 @@
 #include "command.h"
 #include "launch.h"
 #include "launch_folder.h"
+#include "rank_processors.h"
 #include "run_folder.h"
 #include "terminal.h"
 
+#include "core/processors.h"
 #include "graph/run.h"
 
 #include <glib/gstdio.h>
@@ -14,7 +16,7 @@
 
 static int ranks_option = -1, restart_option;
 static char *folder_option;
-static gboolean resume_option, force_option, insecure_option;
+static gboolean resume_option, force_option, insecure_option, no_bind_option;
 
 static const GOptionEntry options[] = {
     {"ranks", 'n', 0, G_OPTION_ARG_INT, &ranks_option, "How many processes", "N"},
@@ -25,6 +27,8 @@ static const GOptionEntry options[] = {
     {"resume", 0, 0, G_OPTION_ARG_NONE, &resume_option, "Go on with the run in that folder",
      NULL},
     {"force", 0, 0, G_OPTION_ARG_NONE, &force_option, "Replace the run in that folder", NULL},
+    {"no-bind", 0, 0, G_OPTION_ARG_NONE, &no_bind_option, "Let all ranks run on all processors",
+     NULL},
     {"insecure-network", 0, 0, G_OPTION_ARG_NONE, &insecure_option,
      "Clear text, should the config go beyond this machine", NULL},
     G_OPTION_ENTRY_NULL,
@@ -38,8 +42,8 @@ static const CommandUsage usage = {
     .example =
         "segloom launch -n 4 configs/hippocampus.yaml --set data.dataset=DIR\n\n"
         "What rank 0 writes is shown as it is; of the other ranks, each line has the\n"
-        "rank in front: \"[2] ...\".  Unless 'backend: threads:' is given, each gets its\n"
-        "share of the processors.\n\n"
+        "rank in front: \"[2] ...\".  Unless 'backend: threads:' is given, each takes as\n"
+        "many as its share of the processors, and is bound to that share.\n\n"
         "Ctrl-C or SIGTERM asks all ranks to save and end; once more kills them.  When a\n"
         "rank dies, the others go on; with --restart it comes back.  The exit code is\n"
         "0 if all ranks end so, else that of the first one that failed.\n\n"
@@ -52,6 +56,7 @@ static const CommandUsage usage = {
 typedef struct {
     const CommandLine *line;
     char *program, *meet, *threads; /* threads: "backend.threads=2"; NULL: as the config says */
+    cpu_set_t *shares;              /* the processors of each; NULL: all may use all */
     char *manifest;                 /* path of what a run leaves first */
     guint64 old_manifest;           /* which one --force replaces; 0: none */
 } Ranks;
@@ -61,6 +66,7 @@ static void ranks_clear(Ranks *ranks)
     g_clear_pointer(&ranks->program, g_free);
     g_clear_pointer(&ranks->meet, g_free);
     g_clear_pointer(&ranks->threads, g_free);
+    g_clear_pointer(&ranks->shares, g_free);
     g_clear_pointer(&ranks->manifest, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Ranks, ranks_clear)
@@ -141,6 +147,8 @@ static void again_print(const CommandLine *line)
     g_string_printf(text, "segloom launch -n %d", ranks_option);
     if (restart_option)
         g_string_append_printf(text, " --restart %d", restart_option);
+    if (no_bind_option)
+        g_string_append(text, " --no-bind");
     for (guint i = 0; i < words->len; i++)
         command_word(text, words->pdata[i]);
     terminal_print("stopped; go on with:\n  %s", text->str);
@@ -184,7 +192,7 @@ static char *threads_share(const LoomNode *config, const LoomRegistry *registry,
     if (!param || !param->name)
         return NULL;
     return g_strdup_printf("backend.threads=%d",
-                           MAX(1, (int)g_get_num_processors() / ranks_option));
+                           MAX(1, (int)loom_processors() / ranks_option));
 }
 
 static gboolean ranks_prepare(Ranks *ranks, const CommandLine *line)
@@ -198,6 +206,8 @@ static gboolean ranks_prepare(Ranks *ranks, const CommandLine *line)
         return FALSE;
     ranks->line = line;
     ranks->threads = threads_share(config, registry, line->set);
+    if (ranks->threads && !no_bind_option)
+        ranks->shares = rank_processors_deal((guint)ranks_option);
     terminal_live("checking the config and the data");
     /* a mistake is said once, not by each rank */
     const gboolean sound = command_config_sound(config, registry, &error);
@@ -232,6 +242,7 @@ int cmd_launch(int argc, char **argv)
     const LaunchPlan plan = {
         .n = (guint)ranks_option,
         .restarts = (guint)restart_option,
+        .shares = ranks.shares,
         .command = rank_command,
         .data = &ranks,
     };

@@ -72,9 +72,10 @@ static void rank_start(Launch *launch, LaunchRank *rank)
 {
     const LaunchPlan *plan = launch->plan;
     g_auto(GStrv) command = plan->command(rank->rank, rank->starts > 0, plan->data);
+    const cpu_set_t *share = plan->shares ? &plan->shares[rank->rank] : NULL;
     g_autoptr(GError) error = NULL;
 
-    if (launch_rank_start(rank, command, &launch->mask, &error))
+    if (launch_rank_start(rank, command, &launch->mask, share, &error))
         return;
     terminal_print("segloom: rank %u cannot be started: %s", rank->rank, error->message);
     rank->status = COMMAND_FAILED << 8; /* as waitpid gives exit code 1 */

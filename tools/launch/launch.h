@@ -3,10 +3,12 @@
 #pragma once
 
 #include <glib.h>
+#include <sched.h>
 
 typedef struct {
-    guint n;        /* ranks: 1 to LAUNCH_MAX_RANKS */
-    guint restarts; /* how often each of them is started again */
+    guint n;                 /* ranks: 1 to LAUNCH_MAX_RANKS */
+    guint restarts;          /* how often each of them is started again */
+    const cpu_set_t *shares; /* the processors of each rank; NULL: all may use all */
     /* The command of a rank, its program's absolute path first; (transfer full).  @again: it
      * died before. */
     char **(*command)(guint rank, gboolean again, gpointer data);

@@ -1,4 +1,5 @@
 /* launch_rank - one of the processes that `segloom launch` starts: its start and its end. */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "launch_rank.h"
 
 #include <poll.h>
@@ -10,6 +11,7 @@
 typedef struct {
     pid_t parent;
     const sigset_t *mask;
+    const cpu_set_t *share;
 } Birth;
 
 /* Between fork and exec: nothing here may allocate or lock. */
@@ -25,14 +27,16 @@ static void child_prepare(gpointer data)
            SIG_IGN); /* rank 0 may draw on a terminal whose foreground is the launcher */
     signal(SIGINT, SIG_DFL); /* a shell ignores it for what it starts behind its back */
     sigprocmask(SIG_SETMASK, birth->mask, NULL);
+    if (birth->share) /* a processor that went since then is no reason not to run */
+        sched_setaffinity(0, sizeof *birth->share, birth->share);
     if (getppid() != birth->parent) /* it died before the line above */
         _exit(128 + SIGTERM);
 }
 
 gboolean launch_rank_start(LaunchRank *rank, char **command, const sigset_t *mask,
-                           GError **error)
+                           const cpu_set_t *share, GError **error)
 {
-    Birth birth = {getpid(), mask};
+    Birth birth = {getpid(), mask, share};
     const gboolean first = rank->rank == 0;
     int out = -1, err = -1;
 

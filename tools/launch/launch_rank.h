@@ -3,6 +3,7 @@
 
 #include "launch_lines.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/types.h>
 
@@ -15,9 +16,10 @@ typedef struct {
     LaunchLines out, err;
 } LaunchRank;
 
-/* @mask: of signals, for the new process.  Rank 0 gets this process's stdout and stderr. */
+/* @mask: of signals, for the new process.  @share: its processors; NULL: all of this process's.
+ * Rank 0 gets this process's stdout and stderr. */
 gboolean launch_rank_start(LaunchRank *rank, char **command, const sigset_t *mask,
-                           GError **error);
+                           const cpu_set_t *share, GError **error);
 /* To its process and all that it started. */
 void launch_rank_signal(const LaunchRank *rank, int signal_number);
 /* TRUE once, when it has ended: its status is set and all it wrote is passed on. */
