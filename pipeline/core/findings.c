@@ -127,7 +127,7 @@ void loom_findings_take(LoomFindings *findings, GError *error)
     if (g_str_equal(code, FINDINGS_SEEN))
         return;
     LoomFinding *finding = g_new0(LoomFinding, 1);
-    finding->severity = LOOM_SEVERITY_ERROR;
+    finding->severity = severity_of(code);
     finding->code = code;
     finding->error = error->domain == LOOM_ERROR ? (LoomErrorCode)error->code : LOOM_ERROR_IO;
     if (*text != '\'' && (rest = config_place(text, finding)))

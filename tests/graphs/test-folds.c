@@ -208,7 +208,7 @@ static void test_postprocess(void)
     g_assert_cmpint(first.code, ==, 0);
     typed_assert_in(first.err, "spheres_006: ");
     typed_assert_in(first.out, "largest component of the foreground ");
-    typed_assert_in(first.out, "6 cases, 2 models now postprocess so\n");
+    typed_assert_in(first.out, "6 cases, 2 models: postprocessed so from now on\n");
     typed_assert_in(model, "\"keep_largest_foreground\" : true");
     g_assert_cmpstr(again.out, ==, first.out);
     g_assert_null(strstr(again.err, "spheres_006: "));

@@ -20,5 +20,5 @@ int bench_execute(LoomNode *config, const LoomRegistry *registry, const char *fo
     interrupt_stops(NULL);
     if (end == LOOM_RUN_FAILED)
         return command_fail(COMMAND_FAILED, error);
-    return end == LOOM_RUN_DONE ? COMMAND_DONE : interrupt_code();
+    return end == LOOM_RUN_DONE ? COMMAND_DONE : 128 + interrupt_caught();
 }

@@ -72,7 +72,8 @@ static void caret_print(const LoomFinding *finding, guint width)
     const glong room = (glong)width - 2 * PRINT_INDENT;
     glong at = (glong)finding->column - 1, from = 0;
 
-    if (!line || at < 0 || !g_utf8_validate(line, -1, NULL) || at > g_utf8_strlen(line, -1))
+    if (!line || !line[strspn(line, " \t")] || at < 0 || !g_utf8_validate(line, -1, NULL)
+        || at > g_utf8_strlen(line, -1))
         return;
     for (char *tab = line; *tab; tab++)
         *tab = *tab == '\t' ? ' ' : *tab;

@@ -73,8 +73,8 @@ static double load_time(const LoomDataset *dataset)
     return (double)MAX(g_get_monotonic_time() - begin, 1) / 1e6;
 }
 
-gboolean check_time(const LoomNode *config, const LoomRegistry *registry, const LoomRun *run,
-                    LoomFindings *findings, CheckTime *time)
+void check_time(const LoomNode *config, const LoomRegistry *registry, const LoomRun *run,
+                LoomFindings *findings, CheckTime *time)
 {
     GError *error = NULL;
     double first, all = -1;
@@ -82,14 +82,12 @@ gboolean check_time(const LoomNode *config, const LoomRegistry *registry, const 
     if (loom_run_dataset(run) && loom_run_dataset(run)->n_cases)
         time->load = load_time(loom_run_dataset(run));
     if (!loom_run_steps(run)) /* it trains nothing */
-        return TRUE;
+        return;
     first = steps_time(config, registry, 1, &error);
     if (first >= 0)
         all = steps_time(config, registry, 1 + TIME_STEPS, &error);
-    if (all < 0) {
+    if (all < 0)
         loom_findings_take(findings, error);
-        return FALSE;
-    }
-    time->step = MAX(all - first, 1e-6) / TIME_STEPS;
-    return TRUE;
+    else
+        time->step = MAX(all - first, 1e-6) / TIME_STEPS;
 }

@@ -94,9 +94,10 @@ static char *duration_text(double seconds)
 {
     if (seconds < 120)
         return g_strdup_printf("%.3g s", seconds);
-    if (seconds < 7200)
-        return g_strdup_printf("%.0f min", seconds / 60);
-    return g_strdup_printf("%.0f h %.0f min", floor(seconds / 3600), fmod(seconds, 3600) / 60);
+    const double minutes = round(seconds / 60);
+    if (minutes < 120)
+        return g_strdup_printf("%.0f min", minutes);
+    return g_strdup_printf("%.0f h %.0f min", floor(minutes / 60), fmod(minutes, 60));
 }
 
 static void time_print(const LoomRun *run, const CheckTime *time)
@@ -123,7 +124,7 @@ static void needs_print(const LoomRun *run, const CheckTime *time)
     loom_run_disk(run, &checkpoints, &predictions);
     g_autofree char *kept = command_bytes(checkpoints);
     g_autofree char *masks = command_bytes(predictions);
-    g_print("steps     %d\n", (int)loom_run_steps(run));
+    g_print("steps     %" G_GINT64_FORMAT "\n", loom_run_steps(run));
     if (loom_run_processes(run) > 1)
         g_print("ranks     at least %u, or one that does it all\n", loom_run_processes(run));
     g_print("memory    at most %s for kept cases, models and workspaces\n", bytes);
@@ -279,6 +280,8 @@ int cmd_check(int argc, char **argv)
     g_autoptr(GPtrArray) fixed = fix(run, findings);
     measure(config, registry, run, findings, &time);
     print(&line, run, findings, &time, fixed);
+    if (interrupt_caught())
+        return 128 + interrupt_caught();
     const guint errors = loom_findings_of(findings, LOOM_SEVERITY_ERROR);
     const guint warnings = loom_findings_of(findings, LOOM_SEVERITY_WARNING);
     return errors || (strict_option && warnings) ? COMMAND_WRONG : COMMAND_DONE;

@@ -274,7 +274,7 @@ static int search_run(Search *search, const char *run)
     PostprocessChoice choice;
 
     if (!folds_add(search, run, &error)) {
-        const int code = interrupt_caught() ? COMMAND_INTERRUPTED : command_code(error);
+        const int code = interrupt_caught() ? 128 + interrupt_caught() : command_code(error);
         return command_fail_text(code, "%s", predict_place_cut(error->message));
     }
     g_autoptr(GPtrArray) trials = postprocess_choose(
@@ -286,11 +286,11 @@ static int search_run(Search *search, const char *run)
     for (guint i = 0; !dry_option && i < search->models->len; i++)
         if (!model_write(search->models->pdata[i], &choice, &error))
             return command_fail(COMMAND_FAILED, error);
-    g_print("%u cases, %u model%s %s\n", search->cases->len, search->models->len,
+    g_print("%u cases, %u model%s: %s\n", search->cases->len, search->models->len,
             search->models->len > 1 ? "s" : "",
-            dry_option            ? "left as they are"
-            : chosen_any(&choice) ? "now postprocess so"
-                                  : "postprocess nothing: it does not help");
+            dry_option            ? "nothing changed, as asked for"
+            : chosen_any(&choice) ? "postprocessed so from now on"
+                                  : "nothing changed, for nothing helps");
     return COMMAND_DONE;
 }
 

@@ -10,7 +10,6 @@
 #include "config/scalar.h"
 
 #include <math.h>
-#include <signal.h>
 #include <string.h>
 
 #define SAID_AT_MOST 5
@@ -195,7 +194,7 @@ static int cases_predict(Predictor *predictor, const GPtrArray *cases)
         terminal_print("%u of %u masks were there already (--overwrite makes them anew)", there,
                        cases->len);
     if (interrupt_caught())
-        return interrupt_caught() == SIGTERM ? 128 + SIGTERM : COMMAND_INTERRUPTED;
+        return 128 + interrupt_caught();
     if (failed->len)
         failed_say(failed, cases->len);
     return failed->len ? COMMAND_FAILED : COMMAND_DONE;
