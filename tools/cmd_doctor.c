@@ -57,6 +57,7 @@ static void machine_print(void)
         bytes_print("disk", (guint64)disk.f_bavail * disk.f_frsize, "free in this folder");
 }
 
+/* @unit: NULL: it is in bytes. */
 static void limit_print(const char *name, int which, const char *unit)
 {
     struct rlimit limit;
@@ -66,8 +67,10 @@ static void limit_print(const char *name, int which, const char *unit)
         return;
     if (limit.rlim_cur == RLIM_INFINITY)
         text = g_strdup("unlimited");
-    else
+    else if (unit)
         text = g_strdup_printf("%" G_GUINT64_FORMAT " %s", (guint64)limit.rlim_cur, unit);
+    else
+        text = command_bytes((guint64)limit.rlim_cur);
     line_print(name, text);
 }
 
@@ -75,8 +78,8 @@ static void limits_print(void)
 {
     g_print("limits\n");
     limit_print("files", RLIMIT_NOFILE, "open at once");
-    limit_print("memory", RLIMIT_AS, "bytes of address space");
-    limit_print("stack", RLIMIT_STACK, "bytes");
+    limit_print("memory", RLIMIT_AS, NULL);
+    limit_print("stack", RLIMIT_STACK, NULL);
 }
 
 static void libraries_print(void)

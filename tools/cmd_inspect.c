@@ -56,8 +56,13 @@ static void plugin_append(const LoomRegistry *registry, const LoomPlugin *plugin
         inspect_text(registry, plugin, width, out);
 }
 
-static int kind_unknown(const char *name)
+static int kind_unknown(const LoomRegistry *registry, const char *name)
 {
+    for (guint kind = 1; kind <= LOOM_N_KINDS; kind++)
+        if (loom_registry_find(registry, (LoomKind)kind, name))
+            return command_fail_text(
+                COMMAND_WRONG, "there is no kind '%s', but a %s: segloom inspect %s %s", name,
+                loom_kind_name((LoomKind)kind), loom_kind_name((LoomKind)kind), name);
     g_auto(GStrv) names = kind_names();
     g_autofree char *hint = loom_did_you_mean(name, (const char *const *)names);
     g_autofree char *all = g_strjoinv(", ", names);
@@ -110,7 +115,7 @@ int cmd_inspect(int argc, char **argv)
     if (!registry)
         return COMMAND_WRONG;
     if (line.arguments[0] && !(kind = loom_kind_from(line.arguments[0])))
-        return kind_unknown(line.arguments[0]);
+        return kind_unknown(registry, line.arguments[0]);
     if (kind && line.arguments[1]) {
         const LoomPlugin *plugin = loom_registry_find(registry, kind, line.arguments[1]);
 

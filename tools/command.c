@@ -22,16 +22,16 @@ void command_line_clear(CommandLine *line)
 
 static void add_names(GStrvBuilder *names, const GOptionEntry *entry)
 {
-    for (; entry && entry->long_name; entry++)
+    for (; entry->long_name; entry++)
         if (*entry->long_name) {
             g_autofree char *name = g_strconcat("--", entry->long_name, NULL);
             g_strv_builder_add(names, name);
         }
 }
 
-/* GLib's message begins with a capital and knows no near names. */
-static void option_mistake(const GError *error, const GOptionEntry *shared,
-                           const GOptionEntry *own)
+/* GLib's message begins with a capital and knows no near names.
+ * @known: the tables of options, as many as there are; NULL ends them. */
+static void option_mistake(const GError *error, const GOptionEntry *const *known)
 {
     g_autofree char *text = g_strdup(error->message);
     g_autofree char *hint = g_strdup("");
@@ -41,8 +41,8 @@ static void option_mistake(const GError *error, const GOptionEntry *shared,
     if (error->code == G_OPTION_ERROR_UNKNOWN_OPTION && word) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 
-        add_names(builder, shared);
-        add_names(builder, own);
+        for (; *known; known++)
+            add_names(builder, *known);
         g_auto(GStrv) names = g_strv_builder_end(builder);
         g_free(hint);
         hint = loom_did_you_mean(word, (const char *const *)names);
@@ -88,21 +88,25 @@ gboolean command_parse(CommandLine *line, const CommandUsage *usage, int argc, c
          "Replace a value of the config; may be repeated", "a.b=VALUE"},
         G_OPTION_ENTRY_NULL,
     };
+    const GOptionEntry *known[5] = {NULL};
+    guint n = 0;
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_autofree char *description = g_strdup_printf("Example:\n  %s\n", usage->example);
     g_autoptr(GError) error = NULL;
 
+    if (usage->options)
+        known[n++] = usage->options;
+    if (usage->flags & COMMAND_CONFIG)
+        known[n++] = set;
+    if (usage->flags & COMMAND_MODULES)
+        known[n++] = modules;
+    known[n++] = everywhere;
     g_option_context_set_summary(context, usage->summary);
     g_option_context_set_description(context, description);
-    if (usage->options)
-        g_option_context_add_main_entries(context, usage->options, NULL);
-    if (usage->flags & COMMAND_CONFIG)
-        g_option_context_add_main_entries(context, set, NULL);
-    if (usage->flags & COMMAND_MODULES)
-        g_option_context_add_main_entries(context, modules, NULL);
-    g_option_context_add_main_entries(context, everywhere, NULL);
+    for (guint i = 0; i < n; i++)
+        g_option_context_add_main_entries(context, known[i], NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        option_mistake(error, usage->flags & COMMAND_CONFIG ? set : everywhere, usage->options);
+        option_mistake(error, known);
         return FALSE;
     }
     if (!line->arguments)

@@ -11,7 +11,7 @@ enum {
     COMMAND_DONE = 0,
     COMMAND_FAILED = 1,
     COMMAND_WRONG = 2,        /* config, data or usage */
-    COMMAND_SUSPENDED = 75,   /* SIGTERM, with a checkpoint to resume from */
+    COMMAND_SUSPENDED = 75,   /* SIGTERM or SIGHUP, with a checkpoint to resume from */
     COMMAND_INTERRUPTED = 130 /* Ctrl-C, after an orderly end */
 };
 

@@ -1,8 +1,11 @@
 /* inspect - a plugin's descriptor as text: no instance is made, none of its code runs. */
 #include "inspect.h"
 
+#include "command.h"
+
 #include <string.h>
 
+#define YAML_WIDTH 80
 #define NO_LIMIT 9e15 /* beyond the whole numbers of a double: the row means no limit */
 
 /* ---- one row ------------------------------------------------------------------------ */
@@ -21,8 +24,7 @@ static char *number_range(const LoomParam *row)
 
 static char *bytes_range(const LoomParam *row)
 {
-    g_autofree char *low =
-        g_format_size_full((guint64)MAX(row->min, 0), G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *low = command_bytes((guint64)MAX(row->min, 0));
 
     return row->min > 0 ? g_strdup_printf("bytes, from %s", low) : g_strdup("bytes");
 }
@@ -80,6 +82,12 @@ static char *row_range(const LoomParam *row)
     return g_strdup("");
 }
 
+/* NULL: none, or its range says it. */
+static const char *row_unit(const LoomParam *row)
+{
+    return row->type == LOOM_PARAM_BYTES ? NULL : row->unit;
+}
+
 static const char *row_default(const LoomParam *row)
 {
     return !row->def ? "required" : *row->def ? row->def : "none";
@@ -122,8 +130,9 @@ static void rows_text(const LoomPlugin *plugin, guint width, GString *out)
     const guint indent = 2 + name_width + 2 + default_width + 2 + range_width + 2;
     for (const LoomParam *row = plugin->params; row && row->name; row++) {
         g_autofree char *range = row_range(row);
+        const char *unit = row_unit(row);
         g_autofree char *help =
-            row->unit ? g_strdup_printf("%s (%s)", row->help, row->unit) : g_strdup(row->help);
+            unit ? g_strdup_printf("%s (%s)", row->help, unit) : g_strdup(row->help);
         const gsize start = out->len;
 
         g_string_append_printf(out, "  %-*s  %-*s  %-*s  ", (int)name_width, row->name,
@@ -269,18 +278,30 @@ void inspect_markdown(const LoomRegistry *registry, const LoomPlugin *plugin, GS
         g_autofree char *range = row_range(row);
         g_autofree char *values = cell(range);
         g_autofree char *help = cell(row->help);
+        const char *unit = row_unit(row);
 
         g_string_append_printf(out, "| `%s` | `%s` | %s | %s | %s |\n", row->name,
-                               row_default(row), values, row->unit ? row->unit : "", help);
+                               row_default(row), values, unit ? unit : "", help);
     }
     g_string_append_c(out, '\n');
 }
 
 /* ---- a skeleton to paste ------------------------------------------------------------ */
 
+/* The comment stands behind the text, or above it where it is long. */
 static void line_yaml(GString *out, const char *text, const char *comment)
 {
-    g_string_append_printf(out, "  %-28s # %s\n", text, comment);
+    g_autofree char *line = g_strdup_printf("  %-28s # %s", text, comment);
+    g_autoptr(GString) above = g_string_new(NULL);
+
+    if (g_utf8_strlen(line, -1) <= YAML_WIDTH) {
+        g_string_append_printf(out, "%s\n", line);
+        return;
+    }
+    wrap(above, comment, 0, 0, YAML_WIDTH - (guint)strlen("  # "));
+    g_string_truncate(above, above->len - 1); /* its last line break */
+    g_string_replace(above, "\n", "\n  # ", 0);
+    g_string_append_printf(out, "  # %s\n  %s\n", above->str, text);
 }
 
 void inspect_yaml(const LoomPlugin *plugin, GString *out)
@@ -297,9 +318,10 @@ void inspect_yaml(const LoomPlugin *plugin, GString *out)
                                                 !row->def   ? ""
                                                 : *row->def ? row->def
                                                             : "\"\"");
+        const char *unit = row_unit(row);
         g_autofree char *comment =
             g_strdup_printf("%s%s%s%s: %s", row->def ? "" : "required, ", range,
-                            row->unit ? " " : "", row->unit ? row->unit : "", row->help);
+                            unit ? " " : "", unit ? unit : "", row->help);
 
         line_yaml(out, text, comment);
     }

@@ -1,4 +1,4 @@
-/* interrupt - Ctrl-C and SIGTERM, taken by a thread that waits for them. */
+/* interrupt - Ctrl-C, SIGTERM and SIGHUP, taken by a thread that waits for them. */
 #include "interrupt.h"
 
 #include "command.h"
@@ -19,8 +19,10 @@ static void signal_take(int signal_number)
 
     if (running && !caught) {
         terminal_print("segloom: %s: ending in order, once more ends at once",
-                       signal_number == SIGINT ? "Ctrl-C" : "SIGTERM");
-        caught = signal_number;
+                       signal_number == SIGINT   ? "Ctrl-C"
+                       : signal_number == SIGHUP ? "the terminal is gone"
+                                                 : "SIGTERM");
+        caught = signal_number == SIGINT ? SIGINT : SIGTERM;
         caught_us = g_get_monotonic_time();
         loom_run_stop(running);
         return;
@@ -41,6 +43,13 @@ static void *signals_wait(void *data)
     return NULL;
 }
 
+gboolean interrupt_by_hangup(void)
+{
+    struct sigaction how;
+
+    return sigaction(SIGHUP, NULL, &how) != 0 || how.sa_handler != SIG_IGN;
+}
+
 void interrupt_watch(void)
 {
     static sigset_t signals;
@@ -50,6 +59,8 @@ void interrupt_watch(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    if (interrupt_by_hangup())
+        sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (pthread_create(&thread, NULL, signals_wait, &signals) == 0)
         pthread_detach(thread);

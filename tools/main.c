@@ -3,7 +3,10 @@
 #include "terminal.h"
 
 #include <locale.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *arguments, *summary;
@@ -37,7 +40,8 @@ static void usage_print(void)
                 commands[i].summary);
     g_print("\n'segloom COMMAND --help' says more.  'segloom --version' prints the version.\n\n"
             "Exit codes: 0 done; 1 failed; 2 config, data or usage wrong; 75 stopped by\n"
-            "SIGTERM with a checkpoint to resume from; 130 stopped by Ctrl-C.\n");
+            "SIGTERM or a terminal that closed, with a checkpoint to resume from; 130 by\n"
+            "Ctrl-C.\n");
 }
 
 static int unknown_command(const char *name)
@@ -51,6 +55,24 @@ static int unknown_command(const char *name)
                              name, hint);
 }
 
+static gboolean asks_for_help(const char *word)
+{
+    return g_str_equal(word, "--help") || g_str_equal(word, "-h") || g_str_equal(word, "help");
+}
+
+/* A result that a full disk swallowed is no success; a reader that has seen enough, as head(1),
+ * is no failure. */
+static int results_check(int code)
+{
+    struct pollfd reader = {.fd = STDOUT_FILENO};
+
+    if ((fflush(stdout) == 0 && !ferror(stdout))
+        || (poll(&reader, 1, 0) > 0 && reader.revents & POLLERR))
+        return code;
+    return command_fail_text(code ? code : COMMAND_FAILED,
+                             "not all results could be written to stdout: is its disk full?");
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* and no more: numbers keep their point */
@@ -59,7 +81,7 @@ int main(int argc, char **argv)
         usage_print();
         return COMMAND_WRONG;
     }
-    if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
+    if (asks_for_help(argv[1])) {
         usage_print();
         return COMMAND_DONE;
     }
@@ -72,7 +94,7 @@ int main(int argc, char **argv)
             g_autofree char *name = g_strdup_printf("segloom %s", argv[1]);
 
             g_set_prgname(name);
-            return commands[i].main(argc - 1, argv + 1);
+            return results_check(commands[i].main(argc - 1, argv + 1));
         }
     return unknown_command(argv[1]);
 }

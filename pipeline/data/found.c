@@ -70,6 +70,8 @@ char **loom_folder_names(const char *folder, GError **error)
 
     if (!dir && !g_file_test(folder, G_FILE_TEST_EXISTS))
         return loom_fail_null(error, LOOM_ERROR_IO, "there is no folder '%s'", folder);
+    if (!dir && !g_file_test(folder, G_FILE_TEST_IS_DIR))
+        return loom_fail_null(error, LOOM_ERROR_IO, "'%s' is no folder", folder);
     if (!dir)
         return loom_fail_null(error, LOOM_ERROR_IO, "%s", cause->message);
     while ((name = g_dir_read_name(dir)))

@@ -44,25 +44,39 @@ static void assert_narrow(const char *text)
             g_error("wider than 80 columns: %s", *line);
 }
 
+/* The help of `segloom @words`, and of all commands that it lists.  Returns: how many. */
+static guint help_assert(const char *words)
+{
+    g_autofree char *line = g_strdup_printf("%s --help", words);
+    g_autofree char *example = g_strdup_printf("Example:\n  segloom%s", words);
+    g_auto(Typed) said = type(NULL, line);
+    g_auto(GStrv) lines = g_strsplit(said.out, "\n", -1);
+    char **at = lines;
+    guint listed = 0;
+
+    g_assert_cmpint(said.code, ==, 0);
+    assert_narrow(said.out);
+    if (*words)
+        typed_assert_in(said.out, example);
+    while (*at && !g_str_equal(*at, "Commands:"))
+        at++;
+    while (*at && g_str_has_prefix(at[1], "  ")) {
+        g_auto(GStrv) columns = g_strsplit(*++at + 2, " ", 2);
+        g_autofree char *command = g_strdup_printf("%s %s", words, columns[0]);
+
+        listed += 1 + help_assert(command);
+    }
+    return listed;
+}
+
 static void test_help(void)
 {
-    static const char *const commands[] = {
-        "run",      "check", "graph",   "inspect", "predict", "postprocess", "info",
-        "evaluate", "study", "phantom", "doctor",  "keygen",  "bench",       NULL};
-    g_auto(Typed) top = type(NULL, "--help");
+    g_auto(Typed) word = type(NULL, "help");
+    g_auto(Typed) option = type(NULL, "-h");
 
-    g_assert_cmpint(top.code, ==, 0);
-    assert_narrow(top.out);
-    for (const char *const *name = commands; *name; name++) {
-        g_autofree char *line = g_strdup_printf("%s --help", *name);
-        g_autofree char *example = g_strdup_printf("Example:\n  segloom %s", *name);
-        g_auto(Typed) said = type(NULL, line);
-
-        typed_assert_in(top.out, *name);
-        g_assert_cmpint(said.code, ==, 0);
-        assert_narrow(said.out);
-        typed_assert_in(said.out, example);
-    }
+    g_assert_cmpint(help_assert(""), >=, 26); /* 17, of them plugin with 2 and bench with 7 */
+    g_assert_cmpint(word.code, ==, 0);
+    g_assert_cmpstr(word.out, ==, option.out);
 }
 
 static void test_usage(void)
@@ -77,11 +91,46 @@ static void test_usage(void)
     assert_refused(NULL, "predict model -o out", 2, "wants IN, images besides the model");
     assert_refused(NULL, "predict model image -o out --memory 4Gb", 2, "'4Gb' is no size");
     assert_refused(NULL, "predict model image -o out --mirror DX", 2, "'DX', want letters");
+    assert_refused(NULL, "run --moduls a b", 2, "did you mean '--modules'?");
     assert_refused(NULL, "inspect stag", 2, "did you mean 'stage'?");
+    assert_refused(NULL, "inspect crop", 2,
+                   "no kind 'crop', but a stage: segloom inspect stage");
     assert_refused(NULL, "inspect stage crob", 2, "did you mean 'crop'?");
     assert_refused(NULL, "phantom x --kind kit", 2, "did you mean 'kits'?");
     assert_refused(NULL, "phantom x --size 9,9", 2, "want D,H,W");
     assert_refused(NULL, "doctor x", 2, "wants no arguments");
+}
+
+/* A disk that is full is said; a reader that has seen enough is none of our business: here it
+ * is gone before anything is printed, and nobody is killed by SIGPIPE. */
+static void test_stdout(void)
+{
+    g_autofree char *folder = loom_test_folder();
+    g_autofree char *program = typed_beside("segloom");
+    g_autofree char *full = g_strdup_printf("'%s' inspect stage >/dev/full", program);
+    g_autofree char *gone = g_strdup_printf("mkfifo f; : <f & exec 3>f; wait; trap '' PIPE; "
+                                            "'%s' inspect stage >&3",
+                                            program);
+    const struct {
+        const char *script, *said;
+        int code;
+    } cases[] = {
+        {full, "segloom: not all results could be written to stdout: is its disk full?\n", 1},
+        {gone, "", 0}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const char *argv[] = {"sh", "-c", cases[i].script, NULL};
+        g_autofree char *said = NULL;
+        g_autoptr(GError) error = NULL;
+        int status;
+
+        g_spawn_sync(folder, (char **)(gpointer)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                     NULL, &said, &status, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(said, ==, cases[i].said);
+        g_assert_cmpint(WEXITSTATUS(status), ==, cases[i].code);
+    }
+    loom_test_folder_remove(folder);
 }
 
 /* ---- inspect, doctor ---------------------------------------------------------------- */
@@ -92,6 +141,7 @@ static void test_inspect(void)
     g_auto(Typed) crop = type(NULL, "inspect stage crop");
     g_auto(Typed) yaml = type(NULL, "inspect stage window --yaml");
     g_auto(Typed) markdown = type(NULL, "inspect loss dice --markdown");
+    g_auto(Typed) all = type(NULL, "inspect --yaml");
 
     typed_assert_in(kinds.out, "\nbackend\n");
     typed_assert_in(kinds.out, "  unet3d ");
@@ -99,6 +149,10 @@ static void test_inspect(void)
     typed_assert_in(crop.out, "reads   image");
     typed_assert_in(crop.out, "required");
     assert_narrow(crop.out);
+    assert_narrow(all.out);
+    typed_assert_in(all.out,
+                    "  # list, 1..4096 channels: one number a level, the finest first\n"
+                    "  features: [32, 64, 128, 256, 320]\n");
     typed_assert_in(markdown.out, "| `smooth` |");
     /* the skeleton is YAML, and its defaults are the plugin's */
     g_autoptr(GError) error = NULL;
@@ -339,6 +393,7 @@ static void test_run_predict(void)
     for (const char *const *name = left; *name; name++)
         assert_made(run, *name);
     assert_refused(folder, "run c.yaml", 2, "--resume");
+    assert_refused(folder, "plan c.yaml", 2, "/c.yaml' is no folder\n");
     g_auto(Typed) again =
         type(folder, "run runs/c/config.yaml -o again"); /* what took effect */
     g_assert_cmpint(again.code, ==, 0);
@@ -380,19 +435,20 @@ static void test_predict_damaged(void)
 /* ---- signals ------------------------------------------------------------------------ */
 
 /* Starts a run that would never end by itself, waits for its first checkpoint, sends @signal.
- */
-static void assert_stops(int signal_number, int code)
+ * @nohup: starts it by nohup(1), and sends SIGHUP before. */
+static void assert_stops(gboolean nohup, int signal_number, int code)
 {
     g_autofree char *folder = small_set();
     g_autofree char *program = typed_beside("segloom");
     g_autofree char *saved = g_build_filename(folder, "runs", "c", "model", "model.json", NULL);
-    const char *argv[] = {program, "run", "c.yaml", "--set", "run.steps=1000000", NULL};
+    const char *argv[] = {"nohup", program, "run", "c.yaml", "--set", "run.steps=1000000",
+                          NULL};
     g_autoptr(GError) error = NULL;
     GPid pid;
     int status;
 
-    g_spawn_async(folder, (char **)(gpointer)argv, NULL,
-                  G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
+    g_spawn_async(folder, (char **)(gpointer)(argv + (nohup ? 0 : 1)), NULL,
+                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
                       | G_SPAWN_STDERR_TO_DEV_NULL,
                   NULL, NULL, &pid, &error);
     g_assert_no_error(error);
@@ -400,6 +456,8 @@ static void assert_stops(int signal_number, int code)
         g_assert_cmpint(waitpid(pid, &status, WNOHANG), ==, 0);
         g_usleep(5000);
     }
+    if (nohup)
+        kill(pid, SIGHUP);
     kill(pid, signal_number);
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     g_assert_true(WIFEXITED(status));
@@ -414,12 +472,21 @@ static void assert_stops(int signal_number, int code)
 
 static void test_interrupt(void)
 {
-    assert_stops(SIGINT, 130);
+    assert_stops(FALSE, SIGINT, 130);
 }
 
 static void test_terminate(void)
 {
-    assert_stops(SIGTERM, 75);
+    assert_stops(FALSE, SIGTERM, 75);
+}
+
+/* A terminal that closes is no reason to lose what was learnt; under nohup it is none to stop:
+ * there Ctrl-C, sent next, is the first that counts. */
+static void test_hangup(void)
+{
+    signal(SIGHUP, SIG_DFL); /* children inherit it; the tests may run under nohup themselves */
+    assert_stops(FALSE, SIGHUP, 75);
+    assert_stops(TRUE, SIGINT, 130);
 }
 
 /* A config that changed since the checkpoint: told, and refused where it would be another run.
@@ -452,6 +519,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/help", test_help);
     g_test_add_func("/cli/usage", test_usage);
+    g_test_add_func("/cli/stdout", test_stdout);
     g_test_add_func("/cli/inspect", test_inspect);
     g_test_add_func("/cli/doctor", test_doctor);
     g_test_add_func("/cli/doctor/refused", test_doctor_refused);
@@ -467,5 +535,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/predict/damaged", test_predict_damaged);
     g_test_add_func("/cli/interrupt", test_interrupt);
     g_test_add_func("/cli/terminate", test_terminate);
+    g_test_add_func("/cli/hangup", test_hangup);
     return loom_test_run();
 }

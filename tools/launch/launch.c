@@ -208,12 +208,14 @@ static int code_of(const Launch *launch)
 
 static void signals_block(Launch *launch)
 {
-    static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
+    static const int taken[] = {SIGINT, SIGTERM, SIGCHLD};
     sigset_t signals;
 
     sigemptyset(&signals);
     for (guint i = 0; i < G_N_ELEMENTS(taken); i++)
         sigaddset(&signals, taken[i]);
+    if (interrupt_by_hangup())
+        sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, &launch->mask);
     launch->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     signal(SIGPIPE, SIG_IGN);

@@ -19,13 +19,12 @@ static void child_prepare(gpointer data)
 {
     const Birth *birth = data;
 
-    setpgid(0,
-            0); /* Ctrl-C in a terminal reaches the launcher alone, which passes it on once */
+    /* Ctrl-C in a terminal reaches the launcher alone, which passes it on once. */
+    setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* no launcher any more: save, and end in order */
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGTTOU,
-           SIG_IGN); /* rank 0 may draw on a terminal whose foreground is the launcher */
-    signal(SIGINT, SIG_DFL); /* a shell ignores it for what it starts behind its back */
+    signal(SIGINT, SIG_DFL);  /* a shell ignores it for what it starts behind its back */
+    signal(SIGTTOU, SIG_IGN); /* rank 0 may draw where the launcher is in the foreground */
     sigprocmask(SIG_SETMASK, birth->mask, NULL);
     if (birth->share) /* a processor that went since then is no reason not to run */
         sched_setaffinity(0, sizeof *birth->share, birth->share);

@@ -5,10 +5,8 @@
 #include "command_parts.h"
 
 static const CommandPart parts[] = {
-    {"new", "KIND NAME [DIR]", "write a plugin that builds: a file of C, and how to build it",
-     cmd_plugin_new},
-    {"test", "FILE.so", "is its gradient right? its promises, one by one, in seconds",
-     cmd_plugin_test},
+    {"new", "KIND NAME [DIR]", "write one that builds: a file of C, and how", cmd_plugin_new},
+    {"test", "FILE.so", "its promises, one by one: is the gradient right?", cmd_plugin_test},
     {0},
 };
 
