@@ -193,6 +193,18 @@ static void test_logarithm(void)
     g_assert_null(strstr(page->str, "inf"));
 }
 
+/* Beyond 2^53 a number does not grow by 1: the ticks come to an end all the same. */
+static void test_huge(void)
+{
+    const double x[] = {1e17, 1e17 + 32}, y[] = {1e17, 1e17 + 64};
+    const PlotSeries series = {NULL, x, y, 2, 0, PLOT_LINE};
+    const Plot plot = {.title = "t", .x_name = "x", .x_low = 1e17, .series = &series, .n = 1};
+    g_autoptr(GString) page = g_string_new(NULL);
+
+    plot_append(page, &plot);
+    g_assert_cmpuint(count_of(page->str, "<text"), <=, 1 + (6 + 1) + (5 + 1));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -203,5 +215,6 @@ int main(int argc, char **argv)
     g_test_add_func("/tools/plot/thin", test_thin);
     g_test_add_func("/tools/plot/curve", test_curve);
     g_test_add_func("/tools/plot/logarithm", test_logarithm);
+    g_test_add_func("/tools/plot/huge", test_huge);
     return loom_test_run();
 }

@@ -12,6 +12,8 @@
 #define TOP 12.0
 #define BOTTOM 42.0
 #define LOG_FACTOR 30
+#define TICKS_X 6 /* at most, and one more; counted, for beyond 2^53 adding 1 adds nothing */
+#define TICKS_Y 5
 
 typedef struct {
     double x_low, x_high, y_low, y_high; /* y: of logarithms where they are drawn */
@@ -122,7 +124,7 @@ static void tick_y(GString *page, double at, const char *text)
 
 static void axis_y(GString *page, const Frame *frame)
 {
-    const double step = plot_step(frame->y_high - frame->y_low, 5);
+    const double step = plot_step(frame->y_high - frame->y_low, TICKS_Y);
     char text[32];
 
     if (frame->log) { /* 1, 2 and 5 of each decade, or only decades where there are many */
@@ -140,25 +142,34 @@ static void axis_y(GString *page, const Frame *frame)
             }
         return;
     }
-    for (double i = ceil(frame->y_low / step - 1e-9); i * step <= frame->y_high + step * 1e-9;
-         i++) {
-        g_snprintf(text, sizeof text, "%.6g", fabs(i) < 1e-9 ? 0.0 : i * step);
-        tick_y(page, up(frame, i * step), text);
+    const double first = ceil(frame->y_low / step - 1e-9);
+    for (guint k = 0; k <= TICKS_Y; k++) {
+        const double y = (first + k) * step;
+
+        if (!(y <= frame->y_high + step * 1e-9))
+            break;
+        g_snprintf(text, sizeof text, "%.6g", first + k == 0 ? 0.0 : y);
+        tick_y(page, up(frame, y), text);
     }
 }
 
 static void axis_x(GString *page, const Frame *frame, const char *name)
 {
     const double range = frame->x_high - frame->x_low;
-    const double step = range > 0 ? MAX(plot_step(range, 6), 1) : 1;
+    const double step = range > 0 ? MAX(plot_step(range, TICKS_X), 1) : 1;
+    const double first = ceil(frame->x_low / step - 1e-9);
 
     g_string_append_printf(page, "<path class=\"axis\" d=\"M%.1f %.1fH%.1f\"/>", LEFT,
                            HEIGHT - BOTTOM, WIDTH - RIGHT);
-    for (double i = ceil(frame->x_low / step - 1e-9); i * step <= frame->x_high + step * 1e-9;
-         i++)
+    for (guint k = 0; k <= TICKS_X; k++) {
+        const double x = (first + k) * step;
+
+        if (!(x <= frame->x_high + step * 1e-9))
+            break;
         g_string_append_printf(
             page, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.12g</text>\n",
-            across(frame, i * step), HEIGHT - BOTTOM + 18, i == 0 ? 0.0 : i * step);
+            across(frame, x), HEIGHT - BOTTOM + 18, first + k == 0 ? 0.0 : x);
+    }
     g_string_append_printf(page,
                            "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" "
                            "text-anchor=\"middle\">",

@@ -24,7 +24,7 @@ char **report_classes(const RunRecord *record);
 /* The step of the latest rows of metrics.csv; NaN: there are none. */
 double report_scored_step(const RunRecord *record);
 /* Values of one reading and class at that step, one a case in the order of the table, NaN where
- * undefined; (transfer full).  @class_: NULL: all classes. */
+ * undefined; (transfer full). */
 double *report_scores_of(const RunRecord *record, const char *reading, const char *class_,
                          guint *n);
 /* Begins "<section>" with a heading that the contents list links to; "</section>" ends it. */

@@ -9,27 +9,22 @@
 #define PICTURE_BYTES (16u << 20) /* no picture of the stage 'overlay' comes near it */
 #define MOST_ROWS 3000
 
-/* The mean of the classes that are defined, of one case at the latest step. */
+/* Of one case and class at the latest step; NaN: undefined, or not there. */
 static double case_dice(const RunRecord *record, const char *id, const char *class_)
 {
     const CsvTable *table = record->metrics_table;
     const gint one = csv_table_column(table, "case"), label = csv_table_column(table, "label");
     const gint at = csv_table_column(table, "step"), dice = csv_table_column(table, "dice");
     const double step = report_scored_step(record);
-    double sum = 0;
-    guint n = 0;
 
     for (guint row = 0; one >= 0 && label >= 0 && dice >= 0 && row < table->rows->len; row++) {
         char **cells = table->rows->pdata[row];
-        const double value = csv_table_number(table, row, dice);
 
-        if (csv_table_number(table, row, at) != step || !g_str_equal(cells[one], id)
-            || (class_ && !g_str_equal(cells[label], class_)) || !isfinite(value))
-            continue;
-        sum += value;
-        n++;
+        if (csv_table_number(table, row, at) == step && g_str_equal(cells[one], id)
+            && g_str_equal(cells[label], class_))
+            return csv_table_number(table, row, dice);
     }
-    return n ? sum / n : NAN;
+    return NAN;
 }
 
 /* ---- pictures ----------------------------------------------------------------------- */
@@ -107,13 +102,11 @@ static void card(GString *page, const RunRecord *record, const Shown *shown, cha
 }
 
 static void cards(GString *page, const RunRecord *record, const GArray *shown, char **classes,
-                  guint first, guint end, const char *title)
+                  guint end, const char *title)
 {
-    const gint by = first < end ? 1 : -1;
-
     html_element(page, "h3", title);
     g_string_append(page, "<div class=\"cases\">\n");
-    for (gint i = (gint)first; i != (gint)end; i += by)
+    for (guint i = 0; i < end; i++)
         card(page, record, &g_array_index(shown, Shown, i), classes);
     g_string_append(page, "</div>\n");
 }
@@ -140,16 +133,16 @@ static void pictures(GString *page, const RunRecord *record, char **classes)
             : "The slice with most foreground, each class counted as the "
               "share of its own voxels.");
     if (shown->len == all) {
-        cards(page, record, shown, classes, 0, shown->len, "All, the worst first");
+        cards(page, record, shown, classes, shown->len, "All, the worst first");
         return;
     }
-    cards(page, record, shown, classes, 0, half, "Worst");
+    cards(page, record, shown, classes, half, "Worst");
     if (half < shown->len) { /* the best first */
         g_autoptr(GArray) best = g_array_new(FALSE, FALSE, sizeof(Shown));
 
         for (guint i = shown->len; i > half; i--)
             g_array_append_val(best, g_array_index(shown, Shown, i - 1));
-        cards(page, record, best, classes, 0, best->len, "Best");
+        cards(page, record, best, classes, best->len, "Best");
     }
 }
 

@@ -63,7 +63,7 @@ double *report_scores_of(const RunRecord *record, const char *reading, const cha
     for (guint row = 0; column >= 0 && label >= 0 && row < table->rows->len; row++) {
         const char *name = ((char **)table->rows->pdata[row])[label];
 
-        if (csv_table_number(table, row, at) == step && (!class_ || g_str_equal(name, class_)))
+        if (csv_table_number(table, row, at) == step && g_str_equal(name, class_))
             values[(*n)++] = csv_table_number(table, row, column);
     }
     return values;

@@ -228,9 +228,9 @@ static void bottleneck(GString *page, const GArray *lanes, double seconds)
     html_text(page, busiest->id);
     g_string_append(page, "</b>: it worked ");
     html_text(page, share);
-    g_string_append(page, " of the time, and most of that, ");
+    g_string_append(page, " of the time, longest, ");
     html_text(page, of_it);
-    g_string_append(page, ", in the stage <b>");
+    g_string_append(page, " of that, in the stage <b>");
     html_text(page, json_text(stage, "stage"));
     g_string_append(page, "</b> (");
     html_text(page, json_text(stage, "use"));
