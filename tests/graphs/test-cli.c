@@ -502,6 +502,12 @@ static void test_resume_config(void)
     typed_assert_in(longer.out, "done: 8 steps");
     g_auto(Typed) same = type(folder, "run c.yaml -o r --resume");
     g_assert_null(strstr(same.err, "changed since"));
+    /* a manifest that a full disk emptied is no more than forgotten */
+    g_autofree char *manifest = g_build_filename(folder, "r", "manifest.json", NULL);
+    g_assert_true(g_file_set_contents(manifest, "", 0, NULL));
+    g_auto(Typed) forgotten = type(folder, "run c.yaml -o r --resume");
+    g_assert_cmpint(forgotten.code, ==, 0);
+    g_assert_null(strstr(forgotten.err, "internal error"));
     assert_refused(folder, "run c.yaml -o r --resume --set graphs.train.step.rate=0.5", 2,
                    "graphs.train.step.rate changed since this run began: ");
     assert_refused(folder, "run c.yaml -o r --resume --set graphs.train.step.rate=0.5", 2,

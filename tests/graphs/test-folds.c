@@ -138,6 +138,7 @@ static void test_refused(void)
         const char *line, *text;
     } wrong[] = {
         {"run c.yaml --folds 3", "--folds: '3', want all, or numbers from 0 to 2"},
+        {"run c.yaml --folds 1,0,1", "--folds: '1,0,1' names 1 twice"},
         {"run c.yaml --folds some", "--folds: 'some', want all"},
         {"run c.yaml --folds all --set data.folds=1", "data: folds is 1, want 2 to 1000"},
         {"run c.yaml --folds all --resume", "holds no fold"},

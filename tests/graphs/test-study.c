@@ -219,6 +219,17 @@ static void test_left(Place *place, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(study(place, "-o a", NULL, &again, &err), ==, 0);
     g_assert_cmpstr(again, ==, out);
     g_assert_null(strstr(err, "run 1 of"));
+    /* a table that was damaged since is said, whatever is left of its header */
+    g_autofree char *table =
+        g_build_filename(place->folder, "a", "dice-fold0-seed1", "metrics.csv", NULL);
+    g_autofree char *short_header = NULL, *short_row = NULL;
+    g_assert_true(g_file_set_contents(table, "step,case\n8,x\n", -1, NULL));
+    g_assert_cmpint(study(place, "-o a", NULL, NULL, &short_header), !=, 0);
+    g_assert_nonnull(strstr(short_header, "want the columns step, case, class, label and"));
+    g_assert_true(
+        g_file_set_contents(table, "step,case,class,label\n8,x\n8,x,1,ball\n", -1, NULL));
+    g_assert_cmpint(study(place, "-o a", NULL, NULL, &short_row), !=, 0);
+    g_assert_nonnull(strstr(short_row, "1 rows have more or fewer cells than its header"));
 }
 
 /* ---- stopped, failed ---------------------------------------------------------------- */

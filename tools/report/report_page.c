@@ -149,9 +149,7 @@ static void keys_append(GString *page, const RunRecord *record)
 {
     JsonArray *starts = json_list(record->manifest, "starts");
     JsonObject *first = json_length(starts) ? json_item(starts, 0) : NULL;
-    JsonObject *latest =
-        json_length(starts) ? json_item(starts, json_length(starts) - 1) : NULL;
-    JsonObject *machine = json_child(latest, "machine");
+    JsonObject *machine = json_child(json_last_item(starts), "machine");
     g_autofree char *time = time_text(json_text(first, "time"));
     const double taken = seconds_taken(record);
     g_autofree char *took = html_seconds(taken);

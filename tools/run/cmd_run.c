@@ -21,8 +21,8 @@ static gboolean resume_option, force_option, force_config_option, insecure_optio
 static const GOptionEntry options[] = {
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &folder_option,
      "Folder of the run; runs/<config> by default", "DIR"},
-    {"folds", 0, 0, G_OPTION_ARG_STRING, &folds_option,
-     "Cross-validation, in DIR/fold_K", "all|0,2"},
+    {"folds", 0, 0, G_OPTION_ARG_STRING, &folds_option, "Cross-validation, in DIR/fold_K",
+     "all|0,2"},
     {"resume", 0, 0, G_OPTION_ARG_NONE, &resume_option, "Go on with the run in that folder",
      NULL},
     {"force-config", 0, 0, G_OPTION_ARG_NONE, &force_config_option,
@@ -115,10 +115,11 @@ static int stopped(const CommandLine *line, const LoomRun *run, guint ranks)
     g_autofree char *again = resume_line(line);
 
     if (loom_run_writes(run) && ranks > 1)
-        terminal_print("stopped after step %d; --resume goes on", (int)loom_run_step(run));
+        terminal_print("stopped after step %" G_GINT64_FORMAT "; --resume goes on",
+                       loom_run_step(run));
     else if (loom_run_writes(run))
-        terminal_print("stopped after step %d; go on with:\n  %s", (int)loom_run_step(run),
-                       again);
+        terminal_print("stopped after step %" G_GINT64_FORMAT "; go on with:\n  %s",
+                       loom_run_step(run), again);
     return interrupt_code();
 }
 
@@ -144,7 +145,7 @@ static int run_execute(const CommandLine *line, LoomRun *opened, const char *fol
         return COMMAND_DONE;
     const gint64 steps = loom_run_step(run);
     g_clear_pointer(&run, loom_run_free); /* with it goes what lies there for other ranks */
-    g_print("done: %d steps, in %s\n", (int)steps, folder);
+    g_print("done: %" G_GINT64_FORMAT " steps, in %s\n", steps, folder);
     if (folds_option) /* of all of them together later */
         return COMMAND_DONE;
     made_print(folder, "", 1);

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "fold_scores.h"
+#include "json_members.h"
 #include "run_folder.h"
 #include "terminal.h"
 
@@ -11,7 +12,6 @@
 
 #include <loom/store.h>
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #define FOLDS_DEFAULT 5 /* of `data:` */
@@ -57,6 +57,10 @@ static gboolean folds_choose(const char *text, gint64 n, GArray *folds, GError *
                              "--folds: '%s', want all, or numbers from 0 to %d such as 0,2",
                              text, (int)n - 1);
         const guint number = (guint)fold;
+        for (guint i = 0; i < folds->len; i++)
+            if (g_array_index(folds, guint, i) == number)
+                return loom_fail(error, LOOM_ERROR_CONFIG, "--folds: '%s' names %u twice", text,
+                                 number);
         g_array_append_val(folds, number);
     }
     return folds->len > 0
@@ -76,16 +80,10 @@ static char *fold_folder(const CrossValidation *all, guint fold)
 static gboolean fold_done(const char *folder)
 {
     g_autofree char *path = g_build_filename(folder, "manifest.json", NULL);
-    g_autoptr(JsonParser) parser = json_parser_new();
-    g_autoptr(JsonNode) outcome = NULL;
+    g_autoptr(JsonObject) manifest = json_object_read(path);
+    JsonObject *end = json_child(json_last_item(json_list(manifest, "starts")), "end");
 
-    if (!json_parser_load_from_file(parser, path, NULL) || !json_parser_get_root(parser))
-        return FALSE;
-    outcome = json_path_query("$.starts[-1:].end.outcome", json_parser_get_root(parser), NULL);
-    JsonArray *found =
-        outcome && JSON_NODE_HOLDS_ARRAY(outcome) ? json_node_get_array(outcome) : NULL;
-    return found && json_array_get_length(found) == 1
-           && g_strcmp0(json_array_get_string_element(found, 0), "done") == 0;
+    return g_strcmp0(json_text(end, "outcome"), "done") == 0;
 }
 
 /* A fold that is there must be of the same config: @text as of the first one, but for its

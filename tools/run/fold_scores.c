@@ -3,10 +3,10 @@
 #include "fold_scores.h"
 
 #include "csv_table.h"
+#include "json_members.h"
 
 #include <loom/plugin.h>
 
-#include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
 
@@ -69,14 +69,10 @@ guint fold_scores_folds(const FoldScores *scores)
 static gint64 model_step(const char *folder)
 {
     g_autofree char *path = g_build_filename(folder, "model", "model.json", NULL);
-    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(JsonObject) model = json_object_read(path);
+    const double step = json_value(model, "step");
 
-    if (!json_parser_load_from_file(parser, path, NULL)
-        || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-        return -1;
-    JsonNode *step =
-        json_object_get_member(json_node_get_object(json_parser_get_root(parser)), "step");
-    return step && JSON_NODE_HOLDS_VALUE(step) ? json_node_get_int(step) : -1;
+    return step >= 0 && step < 1e15 ? (gint64)step : -1;
 }
 
 /* @wish where there are rows of it, else the last one; -1: there are no rows. */

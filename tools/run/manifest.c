@@ -1,6 +1,7 @@
 /* manifest - manifest.json: with what a run was made, so that it can be made again. */
 #include "manifest.h"
 
+#include "json_members.h"
 #include "machine.h"
 
 #include "core/processors.h"
@@ -8,13 +9,15 @@
 #include <loom/store.h>
 
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 #include <string.h>
 
+/* A text that need not be UTF-8, such as a path; NULL becomes null. */
 static void text_set(JsonObject *object, const char *name, const char *text)
 {
-    if (text)
-        json_object_set_string_member(object, name, text);
+    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
+
+    if (valid)
+        json_object_set_string_member(object, name, valid);
     else
         json_object_set_null_member(object, name);
 }
@@ -166,20 +169,26 @@ static void difference_warn(JsonObject *now, JsonObject *before, const char *mem
 /* The starts that the manifest of an earlier start lists; empty where there is none. */
 static JsonArray *starts_before(JsonObject *manifest, const char *path)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(JsonObject) before = json_object_read(path);
+    JsonArray *starts = json_list(before, "starts");
 
-    if (json_parser_load_from_file(parser, path, NULL)
-        && JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
-        JsonObject *before = json_node_get_object(json_parser_get_root(parser));
-
+    if (before) {
         difference_warn(manifest, before, "config_sha256", "the config");
         difference_warn(manifest, before, "modules", "a module");
         difference_warn(manifest, before, "dataset", "the data set");
         difference_warn(manifest, before, "threads", "the number of threads");
-        if (json_object_has_member(before, "starts"))
-            return json_array_ref(json_object_get_array_member(before, "starts"));
     }
-    return json_array_new();
+    return starts ? json_array_ref(starts) : json_array_new();
+}
+
+/* @manifest as the file @path. */
+static gboolean object_write(JsonObject *manifest, const char *path, GError **error)
+{
+    g_autoptr(JsonNode) root = json_node_init_object(json_node_alloc(), manifest);
+    g_autofree char *text = json_to_string(root, TRUE);
+    g_autofree char *lines = g_strconcat(text, "\n", NULL);
+
+    return loom_file_replace(path, lines, strlen(lines), error);
 }
 
 gboolean manifest_write(const LoomRun *run, const LoomRegistry *registry, const char *folder,
@@ -190,15 +199,11 @@ gboolean manifest_write(const LoomRun *run, const LoomRegistry *registry, const 
     g_autofree char *config = loom_run_config(run);
     g_autoptr(JsonObject) manifest = manifest_object(run, registry, config);
     JsonArray *starts = resume ? starts_before(manifest, path) : json_array_new();
-    g_autoptr(JsonNode) root = json_node_alloc();
 
     json_array_add_object_element(starts, start_object(loom_run_step(run)));
     json_object_set_array_member(manifest, "starts", starts);
-    json_node_init_object(root, manifest);
-    g_autofree char *text = json_to_string(root, TRUE);
-    g_autofree char *lines = g_strconcat(text, "\n", NULL);
     return loom_file_replace(config_path, config, strlen(config), error)
-           && loom_file_replace(path, lines, strlen(lines), error);
+           && object_write(manifest, path, error);
 }
 
 /* ---- how it ended ------------------------------------------------------------------- */
@@ -226,24 +231,13 @@ static JsonObject *end_object(const LoomRun *run, LoomRunEnd end, const GError *
 static gboolean end_write(const LoomRun *run, const char *path, LoomRunEnd end,
                           const GError *reason, GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(JsonObject) manifest = json_object_read(path);
+    JsonObject *start = json_last_item(json_list(manifest, "starts"));
 
-    if (!json_parser_load_from_file(parser, path, error))
-        return FALSE;
-    JsonNode *root = json_parser_get_root(parser);
-    JsonNode *starts = root && JSON_NODE_HOLDS_OBJECT(root)
-                           ? json_object_get_member(json_node_get_object(root), "starts")
-                           : NULL;
-    JsonArray *list =
-        starts && JSON_NODE_HOLDS_ARRAY(starts) ? json_node_get_array(starts) : NULL;
-    const guint n = list ? json_array_get_length(list) : 0;
-    if (!n || !JSON_NODE_HOLDS_OBJECT(json_array_get_element(list, n - 1)))
+    if (!start)
         return loom_fail(error, LOOM_ERROR_FORMAT, "'%s' lists no start", path);
-    json_object_set_object_member(json_array_get_object_element(list, n - 1), "end",
-                                  end_object(run, end, reason));
-    g_autofree char *text = json_to_string(root, TRUE);
-    g_autofree char *lines = g_strconcat(text, "\n", NULL);
-    return loom_file_replace(path, lines, strlen(lines), error);
+    json_object_set_object_member(start, "end", end_object(run, end, reason));
+    return object_write(manifest, path, error);
 }
 
 void manifest_end(const LoomRun *run, const char *folder, LoomRunEnd end, const GError *error)

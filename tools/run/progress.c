@@ -183,7 +183,7 @@ char *progress_text(const char *kind, gint64 step, const LoomField *fields, guin
     GString *text = g_string_new(NULL);
     gboolean named = FALSE;
 
-    g_string_printf(text, "%s after step %d:", kind, (int)step);
+    g_string_printf(text, "%s after step %" G_GINT64_FORMAT ":", kind, step);
     for (guint i = 0; i < n_fields; i++) {
         const gboolean first = !named && has_classes(fields + i, n_fields - i);
 
@@ -208,7 +208,7 @@ static char *generation_text(gint64 step, const LoomField *fields, guint n_field
             g_string_append_printf(text, " %.0f:", fields[i].value);
         else if (g_str_equal(fields[i].name, "ranks"))
             g_string_append_printf(text, " %.0f ranks,", fields[i].value);
-    g_string_append_printf(text, " from step %d on", (int)step);
+    g_string_append_printf(text, " from step %" G_GINT64_FORMAT " on", step);
     return g_string_free(text, FALSE);
 }
 

@@ -11,68 +11,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* ---- JSON of which nothing is certain ----------------------------------------------- */
-
-static JsonNode *member_of(JsonObject *object, const char *name)
-{
-    return object ? json_object_get_member(object, name) : NULL;
-}
-
-JsonObject *json_child(JsonObject *object, const char *name)
-{
-    JsonNode *node = member_of(object, name);
-
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
-JsonArray *json_list(JsonObject *object, const char *name)
-{
-    JsonNode *node = member_of(object, name);
-
-    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-}
-
-const char *json_text(JsonObject *object, const char *name)
-{
-    JsonNode *node = member_of(object, name);
-
-    return node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
-}
-
-double json_value(JsonObject *object, const char *name)
-{
-    JsonNode *node = member_of(object, name);
-    const GType type =
-        node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node) : G_TYPE_INVALID;
-
-    return type == G_TYPE_INT64 || type == G_TYPE_DOUBLE ? json_node_get_double(node) : NAN;
-}
-
-JsonObject *json_item(JsonArray *list, guint i)
-{
-    JsonNode *node = json_array_get_element(list, i);
-
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
-guint json_length(JsonArray *list)
-{
-    return list ? json_array_get_length(list) : 0;
-}
-
-/* The object that a text is; NULL: it is none. */
-static JsonObject *object_parse(const char *text)
-{
-    g_autoptr(JsonParser) parser = json_parser_new();
-    JsonNode *root;
-
-    /* an empty text parses, but has no root */
-    if (!json_parser_load_from_data(parser, text, -1, NULL)
-        || !(root = json_parser_get_root(parser)) || !JSON_NODE_HOLDS_OBJECT(root))
-        return NULL;
-    return json_object_ref(json_node_get_object(root));
-}
-
 /* ---- files -------------------------------------------------------------------------- */
 
 static void miss(RunRecord *record, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -101,7 +39,7 @@ static char *file_read(RunRecord *record, const char *name, const char *without)
 static JsonObject *object_read(RunRecord *record, const char *name, const char *without)
 {
     g_autofree char *text = file_read(record, name, without);
-    JsonObject *object = text ? object_parse(text) : NULL;
+    JsonObject *object = text ? json_object_parse(text) : NULL;
 
     if (text && !object)
         miss(record, "%s cannot be read: %s", name, without);
@@ -130,7 +68,7 @@ static void log_read(RunRecord *record)
         return;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line; line++) {
-        JsonObject *object = **line ? object_parse(*line) : NULL;
+        JsonObject *object = **line ? json_object_parse(*line) : NULL;
 
         if (object)
             g_ptr_array_add(record->records, object);
@@ -197,8 +135,7 @@ static RunOutcome outcome_of(const char *word)
 
 static void end_find(RunRecord *record, gboolean going)
 {
-    JsonArray *starts = json_list(record->manifest, "starts");
-    JsonObject *start = json_length(starts) ? json_item(starts, json_length(starts) - 1) : NULL;
+    JsonObject *start = json_last_item(json_list(record->manifest, "starts"));
     JsonObject *end = json_child(start, "end");
     const double steps = json_value(record->manifest, "steps");
     double step = 0;

@@ -2,10 +2,9 @@
 #pragma once
 
 #include "csv_table.h"
+#include "json_members.h"
 
 #include "config/yaml.h"
-
-#include <json-glib/json-glib.h>
 
 typedef enum {
     RUN_GOING, /* its log is locked by a process */
@@ -38,12 +37,3 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunRecord, run_record_free)
 gboolean run_record_going(const char *folder);
 /* Bytes of log.jsonl, to see that it grew; -1: there is none. */
 gint64 run_record_size(const char *folder);
-
-/* Members of any type and at any depth may be missing: NULL, NaN. */
-JsonObject *json_child(JsonObject *object, const char *name);
-JsonArray *json_list(JsonObject *object, const char *name);
-const char *json_text(JsonObject *object, const char *name);
-double json_value(JsonObject *object, const char *name);
-/* Objects of a list that are none are NULL. */
-JsonObject *json_item(JsonArray *list, guint i);
-guint json_length(JsonArray *list); /* 0 for NULL */

@@ -44,29 +44,24 @@ void study_scores_free(StudyScores *scores)
 
 /* ---- metrics.csv -------------------------------------------------------------------- */
 
-/* The text of metrics.csv up to its last whole line; NULL with the reason. */
-static char *table_read(const char *folder, GError **error)
+static CsvTable *table_read(const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, "metrics.csv", NULL);
-    g_autoptr(GError) cause = NULL;
-    char *text = NULL;
 
-    if (!g_file_get_contents(path, &text, NULL, &cause))
-        return loom_fail_null(error, LOOM_ERROR_IO, "%s", cause->message);
-    char *end = strrchr(text, '\n');
-    *(end ? end + 1 : text) = '\0';
-    return text;
+    return csv_table_read(path, error);
+}
+
+/* The step of a row. */
+static gint64 step_of(const CsvTable *table, guint row)
+{
+    return g_ascii_strtoll(((char **)table->rows->pdata[row])[0], NULL, 10);
 }
 
 gboolean study_scores_there(const char *folder, gint64 step)
 {
-    g_autofree char *text = table_read(folder, NULL);
-    const char *line = text, *end;
-    gboolean there = FALSE;
+    g_autoptr(CsvTable) table = table_read(folder, NULL);
 
-    for (; line && (end = strchr(line, '\n')); line = end + 1)
-        there = g_ascii_strtoll(line, NULL, 10) == step;
-    return there;
+    return table && table->rows->len && step_of(table, table->rows->len - 1) == step;
 }
 
 /* ---- values ------------------------------------------------------------------------- */
@@ -95,12 +90,8 @@ static Sum *sum_of(const StudyScores *scores, guint loss, guint class_, guint re
     return sum;
 }
 
-static gboolean row_add(StudyScores *scores, guint loss, char **names, char **cells,
-                        GError **error)
+static void row_add(StudyScores *scores, guint loss, char **names, char **cells)
 {
-    if (g_strv_length(cells) != g_strv_length(names))
-        return loom_fail(error, LOOM_ERROR_FORMAT, "a row has %u cells, its header %u",
-                         g_strv_length(cells), g_strv_length(names));
     const guint one = index_of(scores->cases, cells[1]);
     const guint class_ = index_of(scores->classes, cells[3]);
 
@@ -112,7 +103,6 @@ static gboolean row_add(StudyScores *scores, guint loss, char **names, char **ce
         sum->sum += g_ascii_strtod(cells[i], NULL);
         sum->n++;
     }
-    return TRUE;
 }
 
 static guint loss_index(const StudyScores *scores, const StudyRun *run)
@@ -127,23 +117,22 @@ static guint loss_index(const StudyScores *scores, const StudyRun *run)
 gboolean study_scores_add(StudyScores *scores, const StudyRun *run, const char *folder,
                           gint64 step, GError **error)
 {
-    g_autofree char *text = table_read(folder, error);
-    g_auto(GStrv) names = NULL;
-    const char *end;
+    g_autoptr(CsvTable) table = table_read(folder, error);
 
-    if (!text)
+    if (!table)
         return FALSE;
-    for (const char *line = text; (end = strchr(line, '\n')); line = end + 1) {
-        g_auto(GStrv) cells = csv_line_split(line, (gsize)(end - line));
-
-        if (!names)
-            names = g_steal_pointer(&cells);
-        else if (g_ascii_strtoll(line, NULL, 10) == step
-                 && !row_add(scores, loss_index(scores, run), names, cells, error)) {
-            g_prefix_error(error, "'%s': metrics.csv: ", folder);
-            return FALSE;
-        }
-    }
+    if (table->cut)
+        return loom_fail(error, LOOM_ERROR_FORMAT,
+                         "'%s': metrics.csv: %u rows have more or fewer cells than its header",
+                         folder, table->cut);
+    if (g_strv_length(table->names) < FIRST_COLUMNS)
+        return loom_fail(error, LOOM_ERROR_FORMAT,
+                         "'%s': metrics.csv: want the columns step, case, class, label and "
+                         "those of the metrics",
+                         folder);
+    for (guint row = 0; row < table->rows->len; row++)
+        if (step_of(table, row) == step)
+            row_add(scores, loss_index(scores, run), table->names, table->rows->pdata[row]);
     return TRUE;
 }
 
