@@ -41,7 +41,8 @@ const LoomParam loom_data_params[] = {
     LOOM_STRINGS(LoomDataOptions, label_names, "[]",
                  "names of class 0, 1, ...; []: as the data set says"),
     LOOM_MAP(LoomDataOptions, label_map, "{}",
-             "class of a value in the files, or ignore, as in {4: 3, 255: ignore}"),
+             "class of a value in the files, or ignore, as in {4: 3, 255: ignore}; in masks a "
+             "class is its own value if the data set has that, else the first listed here"),
     LOOM_MAP(LoomDataOptions, regions, "{}",
              "unions of classes, as in {whole: [1, 2, 3], core: [1, 3]}"),
     LOOM_INT(LoomDataOptions, folds, "0", 0, 1000, NULL,
@@ -83,6 +84,7 @@ void loom_dataset_free(LoomDataset *dataset)
     g_strfreev(dataset->channel_names);
     g_strfreev(dataset->label_names);
     g_free(dataset->label_of);
+    g_free(dataset->value_of);
     loom_label_regions_free(dataset->regions, dataset->n_regions);
     g_free(dataset->volume_of);
     g_free(dataset->split);
@@ -298,6 +300,7 @@ LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
         return NULL;
     found.label_names =
         json ? g_steal_pointer(&layout.label_names) : g_strdupv((char **)(guintptr)names);
+    memcpy(found.declared, layout.declared, sizeof found.declared);
     found.regions = g_steal_pointer(&layout.regions);
     found.n_regions = layout.n_regions;
     layout.n_regions = 0;

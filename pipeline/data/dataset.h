@@ -29,6 +29,9 @@ LoomDataset *loom_dataset_open(const LoomDataOptions *options, GError **error);
  * @names, of class 0, 1, ..., say; both may be NULL. */
 LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
                                  const LoomDataOptions *options, GError **error);
+/* "4 for 'enhancing', 10 for 'left'": the classes 0 .. @n - 1 that files hold under another
+ * number, by value_of; NULL: none.  (transfer full) */
+char *loom_label_values_text(char *const *names, const guint8 *values, guint n);
 /* Would loom_dataset_open know @folder by itself? */
 gboolean loom_dataset_known(const char *folder);
 /* Loose files: @paths of one case after the other, @n_channels each; no labels.  @ids: of the

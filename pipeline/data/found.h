@@ -18,10 +18,11 @@ typedef struct {
 } LoomFoundCase;
 
 typedef struct {
-    char *folder;         /* what paths start from */
-    char *name;           /* NULL: that of the folder */
-    char **channel_names; /* end with NULL */
-    char **label_names;   /* class 0, 1, ...: end with NULL; NULL: not said */
+    char *folder;           /* what paths start from */
+    char *name;             /* NULL: that of the folder */
+    char **channel_names;   /* end with NULL */
+    char **label_names;     /* class 0, 1, ...: end with NULL; NULL: not said */
+    gboolean declared[256]; /* values that it names, where `data:` names the labels itself */
     const char *const
         *label_map; /* the layout's own, as `data: {label_map: ...}`; NULL: none */
     gint ignored;   /* value of the voxels that count nowhere; -1: none */

@@ -179,9 +179,11 @@ gboolean loom_label_scheme_make(LoomDataset *dataset, LoomFound *found,
                || loom_fail(error, LOOM_ERROR_CONFIG, "'%s' is set, but there are no labels",
                             options->label_map ? "label_map" : "regions");
     }
-    dataset->label_names = options->label_names ? g_strdupv(options->label_names)
-                                                : g_steal_pointer(&found->label_names);
+    dataset->label_names =
+        g_strdupv(options->label_names ? options->label_names : found->label_names);
     dataset->n_labels = g_strv_length(dataset->label_names);
-    return map_make(dataset, found, options, error)
-           && regions_make(dataset, found, options, error);
+    if (!map_make(dataset, found, options, error))
+        return FALSE;
+    loom_label_values_make(dataset, found, options);
+    return regions_make(dataset, found, options, error);
 }

@@ -259,6 +259,32 @@ static gboolean regions_read(JsonObject *root, JsonObject *labels, LoomLayout *l
     return order_read(root, layout, error) && values_name(layout, labels, error);
 }
 
+static void value_declare(LoomLayout *layout, gint64 value)
+{
+    if (value >= 0)
+        layout->declared[value] = TRUE;
+}
+
+/* All values, in any of the spellings; what is none is passed over. */
+static void values_declare(JsonObject *root, LoomLayout *layout)
+{
+    JsonNode *node = json_object_get_member(root, "labels");
+    JsonObject *labels =
+        node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    g_autoptr(GList) members = labels ? json_object_get_members(labels) : NULL;
+
+    for (const GList *at = members; at; at = at->next) {
+        JsonNode *one = json_object_get_member(labels, at->data);
+        JsonArray *list = JSON_NODE_HOLDS_ARRAY(one) ? json_node_get_array(one) : NULL;
+
+        value_declare(layout, value_of(one, 255));
+        if (loom_json_text(one) && number_of(at->data) <= 255) /* "1": "tumour" */
+            value_declare(layout, number_of(at->data));
+        for (guint i = 0; list && i < json_array_get_length(list); i++)
+            value_declare(layout, value_of(json_array_get_element(list, i), 255));
+    }
+}
+
 static gboolean labels_read(JsonObject *root, LoomLayout *layout, GError **error)
 {
     JsonObject *labels = object_need(root, "labels", error);
@@ -362,6 +388,7 @@ static gboolean layout_from(JsonObject *root, LoomLayout *layout, GError **error
     layout->n_training = training ? json_node_get_int(training) : -1;
     layout->name = g_strdup(loom_json_text(json_object_get_member(root, "name")));
     layout->ignored = -1;
+    values_declare(root, layout);
     if (!channels_read(root, layout, error)
         || (!layout->labels_passed && !labels_read(root, layout, error))
         || !ending_read(root, layout, error))

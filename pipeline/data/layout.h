@@ -6,12 +6,13 @@
 typedef struct {
     gboolean labels_passed; /* set before reading: labels are named elsewhere */
 
-    char *name;           /* NULL: it has none */
-    char *ending;         /* ".nii.gz" */
-    char **channel_names; /* end with NULL */
-    char **label_names;   /* class 0, 1, ...: end with NULL; NULL: passed over */
-    gint64 n_training;    /* -1: not said */
-    gint ignored;         /* value of the voxels that count nowhere; -1: none */
+    char *name;             /* NULL: it has none */
+    char *ending;           /* ".nii.gz" */
+    char **channel_names;   /* end with NULL */
+    char **label_names;     /* class 0, 1, ...: end with NULL; NULL: passed over */
+    gboolean declared[256]; /* values that it names, whoever names the labels */
+    gint64 n_training;      /* -1: not said */
+    gint ignored;           /* value of the voxels that count nowhere; -1: none */
     LoomLabelRegion *regions;
     guint n_regions;
     LoomCase *listed; /* files one by one, paths as they stand in the file */

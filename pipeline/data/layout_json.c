@@ -150,6 +150,7 @@ static void layout_take(LoomFound *found, LoomLayout *layout)
     found->name = g_steal_pointer(&layout->name);
     found->channel_names = g_strdupv(layout->channel_names);
     found->label_names = g_steal_pointer(&layout->label_names);
+    memcpy(found->declared, layout->declared, sizeof found->declared);
     found->ignored = layout->ignored;
     found->regions = g_steal_pointer(&layout->regions);
     found->n_regions = layout->n_regions;

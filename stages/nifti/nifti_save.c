@@ -1,5 +1,6 @@
 /* nifti_save - a slot of each packet as FOLDER/ID.nii.gz: what was predicted on the grid of the
- * file, all else on that of the image. */
+ * file, all else on that of the image.  Classes are written as the values that the files of the
+ * data set have for them, so that a mask may lie beside its truth. */
 #include <loom/loom.h>
 
 #include <errno.h>
@@ -7,8 +8,11 @@
 
 typedef struct {
     char *slot, *folder, *suffix;
+    LoomInts values;
 
-    char *made; /* the folder that is written to; NULL: only checking */
+    char *made;           /* the folder that is written to; NULL: only checking */
+    gint16 value_of[256]; /* -1: `values` has none */
+    gboolean same;        /* every class is its own value */
 } NiftiSave;
 
 static const LoomParam nifti_save_params[] = {
@@ -17,6 +21,9 @@ static const LoomParam nifti_save_params[] = {
     LOOM_PATH(NiftiSave, folder, "", "where to; without it: predictions in the run's folder"),
     LOOM_STRING(NiftiSave, suffix, ".nii.gz",
                 "what follows the case's id; ends with .nii or .nii.gz"),
+    LOOM_INTS(NiftiSave, values, "[]", 0, 255, NULL,
+              "of a label map: what is written for class 0, 1, ...; []: as label_map of data: "
+              "reads them"),
     {0},
 };
 
@@ -28,6 +35,27 @@ static const LoomSlot nifti_save_reads[] = {
 
 /* Those with LOOM_SLOT_NATIVE. */
 static const char *const native_slots[] = {"prediction", "probabilities", "truth", NULL};
+
+/* Slots that hold classes. */
+static const char *const class_slots[] = {"prediction", "label", "truth", NULL};
+
+static gboolean values_find(NiftiSave *save, const LoomDataset *dataset, GError **error)
+{
+    const LoomInts *values = &save->values;
+
+    if (values->n && !g_strv_contains(class_slots, save->slot))
+        return loom_fail(error, LOOM_ERROR_CONFIG,
+                         "values are of classes, '%s' holds none: want slot: prediction, label "
+                         "or truth",
+                         save->slot);
+    save->same = !values->n && !(dataset && dataset->value_of);
+    for (guint k = 0; !save->same && k < 256; k++)
+        save->value_of[k] = (gint16)(!values->n          ? dataset->value_of[k]
+                                     : k < values->n     ? values->v[k]
+                                     : k == LOOM_IGNORED ? LOOM_IGNORED
+                                                         : -1);
+    return TRUE;
+}
 
 static gboolean nifti_save_open(gpointer self, LoomHost *host, GError **error)
 {
@@ -42,6 +70,8 @@ static gboolean nifti_save_open(gpointer self, LoomHost *host, GError **error)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "suffix '%s' must end with .nii or .nii.gz and hold no '/'",
                          save->suffix ? save->suffix : "");
+    if (!values_find(save, loom_host_dataset(host), error))
+        return FALSE;
     if (!loom_host_folder(host))
         return TRUE;
     save->made = save->folder ? g_strdup(save->folder)
@@ -57,6 +87,25 @@ static void nifti_save_close(gpointer self)
     NiftiSave *save = self;
 
     g_free(save->made);
+}
+
+/* A copy with the values of the files; (transfer full). */
+static LoomTensor *values_put(const NiftiSave *save, const LoomTensor *classes, GError **error)
+{
+    g_autoptr(LoomTensor) values = loom_tensor_new_like(classes, error);
+
+    if (!values)
+        return NULL;
+    const guint8 *x = loom_tensor_u8(classes);
+    guint8 *y = loom_tensor_u8_mut(values);
+    for (gint64 v = 0, n = loom_tensor_count(classes); v < n; v++) {
+        if (save->value_of[x[v]] < 0)
+            return loom_fail_null(error, LOOM_ERROR_CONFIG,
+                                  "values has %u numbers, none for class %u of '%s'",
+                                  save->values.n, x[v], save->slot);
+        y[v] = (guint8)save->value_of[x[v]];
+    }
+    return g_steal_pointer(&values);
 }
 
 static gboolean nifti_save_map(gpointer self, LoomPacket *packet,
@@ -78,7 +127,10 @@ static gboolean nifti_save_map(gpointer self, LoomPacket *packet,
                          "case '%s' has no grid to be written on (a batch has none)", id);
     g_autofree char *name = g_strconcat(id, save->suffix, NULL);
     g_autofree char *path = g_build_filename(save->made, name, NULL);
-    return loom_volume_write(path, volume, geometry, error);
+    if (save->same || !g_strv_contains(class_slots, save->slot))
+        return loom_volume_write(path, volume, geometry, error);
+    g_autoptr(LoomTensor) values = values_put(save, volume, error);
+    return values && loom_volume_write(path, values, geometry, error);
 }
 
 static const LoomStage nifti_save = {

@@ -37,7 +37,7 @@ static const struct {
     {"LoomCase", sizeof(LoomCase), 32},
     {"LoomLabelRegion", sizeof(LoomLabelRegion), 272},
     {"LoomVolumePolicy", sizeof(LoomVolumePolicy), 48},
-    {"LoomDataset", sizeof(LoomDataset), 176},
+    {"LoomDataset", sizeof(LoomDataset), 184},
     {"LoomField", sizeof(LoomField), 24},
     {"LoomRng", sizeof(LoomRng), 16},
     {"LoomModule.abi_major", offsetof(LoomModule, abi_major), 0},
@@ -64,7 +64,7 @@ static const struct {
 static void test_layout(void)
 {
     g_assert_cmpint(LOOM_ABI_MAJOR, ==, 1);
-    g_assert_cmpint(LOOM_ABI_MINOR, ==, 5);
+    g_assert_cmpint(LOOM_ABI_MINOR, ==, 6);
     if (sizeof(gpointer) != 8) {
         g_test_skip("the table is of 64-bit machines");
         return;

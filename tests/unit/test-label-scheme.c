@@ -64,6 +64,52 @@ static void test_label_map(void)
     data_folder_end();
 }
 
+/* ---- what is written ---------------------------------------------------------------- */
+
+#define FILES "layout: pattern, images: '{case}_i.nii', labels: '{case}_l.nii', folds: 1, "
+
+/* @values: of the classes, one behind the other, as in "0 4"; @text: for people, NULL: none. */
+static void values_are(const char *keys, const char *values, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(LoomDataset) dataset = data_open("", keys, &error);
+    g_autoptr(GString) found = g_string_new(NULL);
+
+    g_assert_no_error(error);
+    for (guint k = 0; k < dataset->n_labels; k++)
+        g_string_append_printf(found, "%s%u", k ? " " : "",
+                               dataset->value_of ? dataset->value_of[k] : k);
+    g_assert_cmpstr(found->str, ==, values);
+    g_autofree char *said =
+        loom_label_values_text(dataset->label_names, dataset->value_of, dataset->n_labels);
+    g_assert_cmpstr(said, ==, text);
+}
+
+/* Only words: the files hold nothing of it. */
+static void test_values(void)
+{
+    data_folder_begin();
+    volume_put("x_i.nii", 1);
+    volume_put("x_l.nii", 1);
+    values_are(FILES NAMES, "0 1 2 3", NULL);
+    values_are(FILES NAMES ", label_map: {4: 3}", "0 1 2 4", "4 for 'c'");
+    values_are(FILES NAMES ", label_map: {10: 1, 11: 1, 20: 2}", "0 10 20 3",
+               "10 for 'a', 20 for 'b'");
+    values_are(FILES NAMES ", label_map: {1: 1, 10: 1}", "0 1 2 3", NULL);
+    values_are(FILES NAMES ", label_map: {1: 2, 2: 1}", "0 2 1 3", "2 for 'a', 1 for 'b'");
+    values_are(FILES "label_names: [background, a], label_map: {1: 0, 2: 0, 4: 1}", "0 4",
+               "4 for 'a'");
+    values_are(FILES "label_names: [background, a], label_map: {0: 1, 1: 0}", "1 0",
+               "1 for 'background', 0 for 'a'");
+    /* class 2 has no value: 2 and 3 are taken by others */
+    values_are(FILES NAMES ", label_map: {2: 3, 3: 1}", "0 3 4 2", /* 4 is free */
+               "3 for 'a', 4 for 'b', 2 for 'c'");
+    g_autoptr(LoomDataset) ignoring =
+        data_open("", FILES "label_names: [background, a], label_map: {9: ignore}", NULL);
+    g_assert_cmpuint(ignoring->value_of[LOOM_IGNORED], ==, 9);
+    data_folder_end();
+}
+
 /* ---- ignored voxels and regions of nnU-Net ------------------------------------------ */
 
 #define REGIONS(labels, order)                                                                 \
@@ -85,6 +131,17 @@ static void test_ignore(void)
     g_autoptr(LoomDataset) dataset = data_open("", "folds: 1", NULL);
     g_assert_cmpuint(dataset->n_labels, ==, 3); /* it is no class */
     g_assert_null(dataset->label_names[3]);
+    data_folder_end();
+}
+
+/* dataset.json says that 1 is 'x' in the files: it stays so when 2 is counted to it. */
+static void test_values_declared(void)
+{
+    nnunet_make(REGIONS("{\"background\": 0, \"x\": 1, \"y\": 2, \"z\": 3}", ""));
+    values_are("folds: 1", "0 1 2 3", NULL);
+    values_are("folds: 1, label_names: [background, x], label_map: {2: 1, 3: 0}", "0 1", NULL);
+    values_are("folds: 1, label_names: [background, x], label_map: {1: 0, 2: 0, 3: 1}", "0 3",
+               "3 for 'x'");
     data_folder_end();
 }
 
@@ -143,6 +200,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/label-scheme/map", test_label_map);
+    g_test_add_func("/label-scheme/values", test_values);
+    g_test_add_func("/label-scheme/values/declared", test_values_declared);
     g_test_add_func("/label-scheme/ignore", test_ignore);
     g_test_add_func("/label-scheme/regions", test_regions);
     return loom_test_run();

@@ -253,6 +253,8 @@ static void test_brats15(void)
     g_assert_no_error(error);
     for (gint64 v = 0; v < 10; v++)
         g_assert_cmpint(loom_tensor_u8(label)[v], ==, became[v % 5]);
+    g_assert_cmpuint(told->value_of[1], ==, 1); /* BraTS20 has a 1: 3 is only read as it */
+    g_assert_cmpuint(told->value_of[3], ==, 4);
     data_folder_end();
 }
 
@@ -276,6 +278,8 @@ static void test_brats20(void)
     g_assert_no_error(error);
     for (gint64 v = 0; v < 12; v++) /* 4 became 3 */
         g_assert_cmpint(loom_tensor_u8(label)[v], ==, v % 4);
+    for (guint k = 0; k < 4; k++) /* and is written as 4 */
+        g_assert_cmpuint(dataset->value_of[k], ==, k == 3 ? 4 : k);
 
     file_remove("B_1/B_1_t2.nii.gz");
     file_remove("B_2/B_2_t2.nii.gz");

@@ -296,6 +296,29 @@ static void test_save(void)
     nifti_remove(run_folder);
 }
 
+/* Classes 0, 1, 2 as `values` says. */
+static void test_save_values(void)
+{
+    g_autofree char *run_folder = g_dir_make_tmp("loom-save-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(run_folder, "predictions", "a.nii.gz", NULL);
+    static const guint8 values[] = {0, 4, 200};
+    g_autoptr(GError) error = NULL;
+
+    {
+        g_autoptr(LoomTestStage) stage =
+            save_open("{use: nifti_save, values: [0, 4, 200]}", run_folder);
+        g_autoptr(LoomTensor) classes =
+            loom_test_random_labels("DHW", SHAPE(4, 3, 2), (guint64)4, 3);
+
+        g_assert_cmpint(loom_test_push(stage, prediction("a", 4), 0, NULL), ==, LOOM_FLOW_OK);
+        g_autoptr(LoomTensor) found = loom_volume_read_labels(path, 0, NULL, &error);
+        g_assert_no_error(error);
+        for (gint64 v = 0; v < 24; v++)
+            g_assert_cmpuint(loom_tensor_u8(found)[v], ==, values[loom_tensor_u8(classes)[v]]);
+    }
+    nifti_remove(run_folder);
+}
+
 static void push_refused(const char *yaml, LoomPacket *packet, LoomErrorCode code,
                          const char *text)
 {
@@ -327,6 +350,13 @@ static void test_save_refused(void)
                  "no name for a file");
     push_refused("{use: nifti_save, slot: logits}", prediction("a", 2), LOOM_ERROR_SHAPE,
                  "case 'a' has no 'logits'");
+    push_refused("{use: nifti_save, values: [0, 4]}", prediction("a", 2), LOOM_ERROR_CONFIG,
+                 "values has 2 numbers, none for class 2 of 'prediction'");
+    loom_assert_failed(
+        loom_test_stage("{use: nifti_save, slot: probabilities, values: [0, 4]}", NULL, &error),
+        error, LOOM_ERROR, LOOM_ERROR_CONFIG,
+        "values are of classes, 'probabilities' holds none");
+    g_clear_error(&error);
     loom_assert_failed(loom_test_stage("{use: nifti_save, suffix: .png}", NULL, &error), error,
                        LOOM_ERROR, LOOM_ERROR_CONFIG, "suffix '.png' must end with .nii");
 }
@@ -341,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nifti_load/broken", test_broken);
     g_test_add_func("/nifti_load/refused", test_load_refused);
     g_test_add_func("/nifti_save/replace", test_save);
+    g_test_add_func("/nifti_save/values", test_save_values);
     g_test_add_func("/nifti_save/refused", test_save_refused);
     return loom_test_run();
 }

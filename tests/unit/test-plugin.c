@@ -24,7 +24,7 @@ static void test_refused(void)
     g_autoptr(GError) missing = NULL, text = NULL;
 
     module_refused(1, "it has no symbol 'loom_module'");
-    module_refused(2, "was built for plugin ABI 1.6, this segloom has 1.5");
+    module_refused(2, "was built for plugin ABI 1.7, this segloom has 1.6");
     module_refused(
         3, "stage 'refused': its own row refuses the default: default:1:1: n: 12 is out "
            "of range, want 0 to 10");

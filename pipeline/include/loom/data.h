@@ -72,6 +72,7 @@ typedef struct {
     const char *layout;      /* how the files lie, as `data: {layout: ...}` spells it; static */
     char *split;             /* for people: "fold 0 of 5"; NULL: all cases are in both */
     LoomVolumePolicy policy; /* how its files are read */
+    guint8 *value_of;        /* what a file holds for class 0, 1, ... 255; NULL: that number */
 } LoomDataset;
 
 /* The cases of a split, as indices into @cases; (transfer full), g_free. */

@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 #define LOOM_ABI_MAJOR 1 /* a struct below changed its layout or its meaning */
-#define LOOM_ABI_MINOR 5 /* something was added at the END of a descriptor */
+#define LOOM_ABI_MINOR 6 /* something was added at the END of a descriptor */
 #define LOOM_EXPORT __attribute__((visibility("default")))
 
 typedef struct _LoomTensor LoomTensor;   /* refcounted, contiguous, rank <= 5 */
