@@ -94,6 +94,16 @@ static void add_regions(JsonBuilder *builder, const LoomDataset *dataset)
     json_builder_end_array(builder);
 }
 
+/* [0, 1, 2, 4]: what is written for class 0, 1, ... */
+static void add_values(JsonBuilder *builder, const LoomDataset *dataset)
+{
+    json_builder_set_member_name(builder, "label_values");
+    json_builder_begin_array(builder);
+    for (guint k = 0; dataset && k < dataset->n_labels; k++)
+        json_builder_add_int_value(builder, dataset->value_of ? dataset->value_of[k] : k);
+    json_builder_end_array(builder);
+}
+
 static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, gint64 step,
                       const CheckpointBest *best)
 {
@@ -112,6 +122,7 @@ static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, 
     add_score(builder, best);
     add_names(builder, "labels", dataset ? dataset->label_names : NULL,
               dataset ? dataset->n_labels : 0);
+    add_values(builder, dataset);
     add_names(builder, "channels", dataset ? dataset->channel_names : NULL,
               dataset ? dataset->n_channels : 0);
     add_regions(builder, dataset);

@@ -1,8 +1,9 @@
 /* checkpoint_model.h - what predicting with a model needs, and nothing else: in the run folder
  *   model/MODEL.safetensors   the weights by their names
  *   model/model.json          weights: that file; model: its id; step; recipe:
- * loom_host_recipe; labels, channels: names; metrics: the latest record, or null; keep: "last"
- *     or "best"; score: of the best, {"reading", "value", "smooth"}, or null */
+ *     loom_host_recipe; labels, channels: names; label_values: what a mask holds for each
+ *     label; metrics: the latest record, or null; keep: "last" or "best"; score: of the best,
+ *     {"reading", "value", "smooth"}, or null */
 #pragma once
 
 #include "checkpoint_best.h"

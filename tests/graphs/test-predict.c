@@ -236,6 +236,102 @@ static void test_native(void)
     loom_test_folder_remove(folder);
 }
 
+/* ---- the data set's own values ------------------------------------------------------- */
+
+/* @from in a file becomes @to. */
+static void text_change(const char *folder, const char *name, const char *from, const char *to)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_autoptr(GString) changed = g_string_new(text);
+    g_assert_cmpuint(g_string_replace(changed, from, to, 0), ==, 1);
+    g_assert_true(g_file_set_contents(path, changed->str, -1, NULL));
+}
+
+/* The spheres s once more, as t, where they are 7 and not 1. */
+static void sevens_make(const char *folder)
+{
+    g_autofree char *labels = g_build_filename(folder, "t", "labelsTr", NULL);
+    g_autoptr(GDir) dir = NULL;
+    const char *name;
+
+    g_free(done(folder, "phantom t --kind spheres --cases 5 --size 16,16,20"));
+    text_change(folder, "t/dataset.json", "\"sphere\" : 1", "\"sphere\" : 7");
+    dir = g_dir_open(labels, 0, NULL);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(labels, name, NULL);
+        LoomGeometry geometry;
+        g_autoptr(LoomTensor) label = loom_volume_read_labels(path, 0, &geometry, NULL);
+
+        guint8 *x = loom_tensor_u8_mut(label);
+        for (gint64 v = 0; v < loom_tensor_count(label); v++)
+            x[v] = x[v] == 1 ? 7 : x[v];
+        g_assert_true(loom_volume_write(path, label, &geometry, NULL));
+    }
+}
+
+/* In every voxel: @b is @value where @a is 1, and as @a elsewhere; there is some. */
+static void renamed(const char *folder, const char *a, const char *b, guint8 value)
+{
+    g_autoptr(LoomTensor) x = mask_read(folder, a), y = mask_read(folder, b);
+    gint64 n = 0;
+
+    for (gint64 v = 0; v < loom_tensor_count(x); v++) {
+        const gboolean one = loom_tensor_u8(x)[v] == 1;
+
+        g_assert_cmpuint(loom_tensor_u8(y)[v], ==, one ? value : loom_tensor_u8(x)[v]);
+        n += one;
+    }
+    g_assert_cmpint(n, >, 0);
+}
+
+/* The same images; 7 in the files of one, 1 in those of the other: the networks are the same
+ * bits, the masks differ by their 7, and every number about them is equal. */
+static void test_values(void)
+{
+    g_autofree char *folder = two_models();
+
+    sevens_make(folder);
+    typed_config(folder, "t.yaml", "dataset: s",
+                 "dataset: t, label_map: {7: 1}, "
+                 "label_names: [background, sphere]");
+    g_free(done(folder, "run t.yaml -o runs/t"));
+    g_free(done(folder, "predict runs/a s/imagesTr -o out"));
+    g_auto(Typed) predicted = type(folder, "predict runs/t t/imagesTr -o out7");
+    g_assert_cmpint(predicted.code, ==, 0);
+    typed_assert_in(predicted.err, "masks hold the data set's own values: 7 for 'sphere'");
+    renamed(folder, "out/spheres_001.nii.gz", "out7/spheres_001.nii.gz", 7);
+    renamed(folder, "s/labelsTr/spheres_001.nii.gz", "t/labelsTr/spheres_001.nii.gz", 7);
+    g_autofree char *note = g_build_filename(folder, "out7", "spheres_001.predict.json", NULL);
+    g_autofree char *said = NULL;
+    g_assert_true(g_file_get_contents(note, &said, NULL, NULL));
+    typed_assert_in(said, "\"sphere\" : 7");
+
+    g_autofree char *scores = done(folder, "evaluate s/labelsTr out --metric overlap --csv");
+    g_autofree char *sevens =
+        done(folder, "evaluate t/labelsTr out7 --config runs/t --metric overlap --csv");
+    g_autoptr(GString) expected = g_string_new(scores);
+    g_assert_cmpuint(g_string_replace(expected, ",1,sphere,", ",7,sphere,", 0), ==, 5);
+    g_assert_cmpstr(sevens, ==, expected->str);
+    g_auto(Typed) lost = type(folder, "evaluate t/labelsTr out7 --metric overlap");
+    typed_assert_in(lost.err, "label 'sphere' is number 7, want 0 to 1");
+
+    g_autofree char *tried = done(folder, "postprocess runs/a --dry-run");
+    g_autofree char *tried7 = done(folder, "postprocess runs/t --dry-run");
+    g_assert_cmpstr(tried7, ==, tried);
+    renamed(folder, "runs/a/validation/spheres_001.nii.gz",
+            "runs/t/validation/spheres_001.nii.gz", 7);
+
+    text_change(folder, "runs/t/model/model.json", "\"label_values\"",
+                "\"unknown\""); /* of a time that knew nothing of it */
+    g_free(done(folder, "predict runs/t t/imagesTr -o out1"));
+    g_assert_cmpint(differences(folder, "out1/spheres_001.nii.gz", "out/spheres_001.nii.gz"),
+                    ==, 0);
+    loom_test_folder_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -243,6 +339,7 @@ int main(int argc, char **argv)
     g_test_add_func("/predict/ensemble", test_ensemble);
     g_test_add_func("/predict/ensemble/refused", test_ensemble_refused);
     g_test_add_func("/predict/memory", test_memory);
+    g_test_add_func("/predict/values", test_values);
     g_test_add_func("/predict/native", test_native);
     return loom_test_run();
 }

@@ -95,6 +95,10 @@ static void test_brats20(void)
     g_autofree char *scores = text_of("brats/metrics.csv");
 
     g_auto(Typed) masks = typed(0, "predict brats b/brats20_001 b/brats20_002 -o masks");
+    typed_assert_in(masks.err, "4 for 'enhancing'"); /* class 1 of two */
+    typed_assert_in(looked.out, "masks     hold 4 for 'enhancing', as label_map reads them");
+    g_auto(Typed) scored = typed(0, "evaluate b masks --common --config brats --csv");
+    typed_assert_in(scored.out, "brats20_001,4,enhancing,");
     typed_assert_in(masks.out, "/masks/brats20_001.nii.gz"); /* t1ce alone */
     g_autofree char *image =
         g_build_filename(folder, "b/brats20_003/brats20_003_t1ce.nii.gz", NULL);
@@ -124,6 +128,12 @@ static void test_regions(void)
     typed_assert_in(scores, ",3,rim,");
     typed_assert_in(steps, "dice/whole,dice/core,dice/rim");
     typed_assert_in(model, "\"written\" : 2");
+    g_auto(Typed) masks = typed(0, "predict regions b -o masks");
+    typed_assert_in(masks.err, "4 for 'enhancing'"); /* class 3, written for the region 'rim' */
+    g_auto(Typed) scored = typed(0, "evaluate b masks --config regions --metric overlap --csv");
+    typed_assert_in(scored.out, "brats20_004,3,rim,");
+    g_auto(Typed) own = typed(0, "evaluate b masks --metric overlap --csv");
+    typed_assert_in(own.out, "brats20_004,4,enhancing,");
     g_auto(Typed) classes =
         typed(2, "check " BRATS REGIONS " --set models.seg.classes=4", source);
     typed_assert_in(classes.out, "the network has 4 classes");
@@ -145,7 +155,7 @@ static void test_evaluate(void)
     g_assert_true(g_file_set_contents(copy, bytes, (gssize)length, NULL));
     g_auto(Typed) lonely = typed(2, "evaluate b out --metric overlap --csv");
     typed_assert_in(lonely.err, "case 'brats20_002' has no prediction");
-    typed_assert_in(lonely.out, "brats20_001,3,enhancing,1,1,1,1,1,0");
+    typed_assert_in(lonely.out, "brats20_001,4,enhancing,1,1,1,1,1,0");
     g_auto(Typed) regions = typed(
         0, "evaluate b out --common --metric overlap --csv --data '{regions: {core: [1, 3]}}'");
     typed_assert_in(regions.out, "brats20_001,1,core,1,1,1,1,1,0");
@@ -155,7 +165,7 @@ static void test_evaluate(void)
               "evaluate %s %s --metric overlap --csv --data '{label_names: [none, a, b, c], "
               "label_map: {2: ignore, 4: 3}}'",
               first, copy);
-    typed_assert_in(files.out, ",3,c,1,1,1,1,1,0");
+    typed_assert_in(files.out, ",4,c,1,1,1,1,1,0");
     typed_assert_in(files.out, ",2,b,,,,,1,"); /* every voxel of it is ignored */
 }
 

@@ -79,6 +79,8 @@ static void classes_add(JsonBuilder *builder, const LoomSurvey *survey)
     for (guint k = 0; k < survey->dataset->n_labels; k++) {
         json_builder_begin_object(builder);
         number_add(builder, "label", k);
+        number_add(builder, "value",
+                   survey->dataset->value_of ? survey->dataset->value_of[k] : k);
         text_add(builder, "name", survey->dataset->label_names[k]);
         split_add(builder, survey, k, LOOM_SPLIT_TRAIN, "train");
         split_add(builder, survey, k, LOOM_SPLIT_VALIDATE, "validate");

@@ -34,8 +34,8 @@ static const CommandUsage usage = {
         "With --json, what could not be looked at being left out:\n"
         "  {config, errors, warnings, notes, problems: [{severity, code, file, line,\n"
         "  column, case, text}], dataset: {name, folder, cases, train, validate,\n"
-        "  channels, labels}, classes: [{label, name, train: {cases, voxels}, validate:\n"
-        "  {...}}], steps, ranks, model_bytes, packets_in_flight, disk:\n"
+        "  channels, labels}, classes: [{label, value, name, train: {cases, voxels},\n"
+        "  validate: {...}}], steps, ranks, model_bytes, packets_in_flight, disk:\n"
         "  {checkpoint_bytes, prediction_bytes}, time: {step_seconds, load_seconds},\n"
         "  fixed: [{file, case, done, left}]}\n"
         "\n"
@@ -85,7 +85,11 @@ static void dataset_print(const LoomDataset *dataset)
     g_print("channels  %s\n", channels);
     if (dataset->label_names) {
         g_autofree char *labels = g_strjoinv(", ", dataset->label_names);
+        g_autofree char *values =
+            loom_label_values_text(dataset->label_names, dataset->value_of, dataset->n_labels);
         g_print("labels    %s\n", labels);
+        if (values)
+            g_print("masks     hold %s, as label_map reads them\n", values);
     }
 }
 

@@ -14,7 +14,7 @@
 
 static gboolean json_option, csv_option, common_option;
 static char **metric_option;
-static char *data_option;
+static char *data_option, *config_option;
 
 static const GOptionEntry options[] = {
     {"json", 0, 0, G_OPTION_ARG_NONE, &json_option, "As JSON, with the means", NULL},
@@ -23,6 +23,8 @@ static const GOptionEntry options[] = {
      "Only this one; may be repeated", "NAME"},
     {"data", 0, 0, G_OPTION_ARG_STRING, &data_option, "Keys of data:, as '{label_map: {4: 3}}'",
      "YAML"},
+    {"config", 0, 0, G_OPTION_ARG_FILENAME, &config_option,
+     "Labels as data: of this config, or run, has them", "CONFIG"},
     {"common", 0, 0, G_OPTION_ARG_NONE, &common_option, "Only the cases that both have", NULL},
     G_OPTION_ENTRY_NULL,
 };
@@ -224,6 +226,28 @@ static gboolean options_take(LoomDataOptions *keys, GError **error)
     return node && loom_params_fill(loom_data_params, keys, node, NULL, "data", NULL, error);
 }
 
+/* What data: of a config says of labels; its cases are those of a run, not of TRUTH. */
+static gboolean config_take(const char *path, LoomDataOptions *keys, GError **error)
+{
+    g_autofree char *below = g_build_filename(path, "config.yaml", NULL);
+    g_autoptr(LoomNode) config =
+        loom_yaml_read(g_file_test(path, G_FILE_TEST_IS_DIR) ? below : path, error);
+    LoomNode *data = loom_node_get(config, "data");
+    LoomDataOptions all = {0};
+
+    if (!config)
+        return FALSE;
+    if (!data)
+        return loom_node_fail(config, error, "--config: it has no 'data:'");
+    if (!loom_params_fill(loom_data_params, &all, data, NULL, "data", NULL, error))
+        return FALSE;
+    keys->label_names = g_steal_pointer(&all.label_names);
+    keys->label_map = g_steal_pointer(&all.label_map);
+    keys->regions = g_steal_pointer(&all.regions);
+    loom_params_clear(loom_data_params, &all);
+    return TRUE;
+}
+
 /* TRUTH as a data set; NULL without an error: it is files. */
 static LoomDataset *truth_open(const char *truth, LoomDataOptions *keys, GError **error)
 {
@@ -390,7 +414,10 @@ int cmd_evaluate(int argc, char **argv)
         return COMMAND_WRONG;
     if (!metrics_open(&metrics, registry, pool, &error))
         return command_fail(COMMAND_WRONG, error);
-    if (!options_take(&keys, &error))
+    if (config_option && data_option)
+        return command_fail_text(COMMAND_WRONG, "--config and --data exclude each other");
+    if (!(config_option ? config_take(config_option, &keys, &error)
+                        : options_take(&keys, &error)))
         return command_fail(COMMAND_WRONG, error);
     g_autoptr(LoomDataset) dataset = truth_open(line.arguments[0], &keys, &error);
     g_autoptr(GPtrArray) pairs =

@@ -139,6 +139,18 @@ static gboolean cases_add(Search *search, const Predictor *predictor,
     return TRUE;
 }
 
+/* Masks of the validation are read by the data set, so they are written for it. */
+static void values_take(PredictModel *model, const LoomDataset *dataset)
+{
+    g_strfreev(model->labels);
+    g_free(model->values);
+    model->labels = g_strdupv(dataset->label_names);
+    model->n_labels = dataset->n_labels;
+    model->values = g_new(guint8, model->n_labels);
+    for (guint k = 0; k < model->n_labels; k++)
+        model->values[k] = dataset->value_of ? dataset->value_of[k] : (guint8)k;
+}
+
 /* What the fold's model makes of the cases that it never saw, in FOLD/validation. */
 static gboolean fold_add(Search *search, const char *run, GError **error)
 {
@@ -160,6 +172,7 @@ static gboolean fold_add(Search *search, const char *run, GError **error)
     if (!dataset || !predict_models_read(&model, paths, error)
         || !predictor_open(&predictor, error))
         return FALSE;
+    values_take(&model, dataset);
     g_ptr_array_add(search->models, g_strdup(model.path));
     return cases_add(search, &predictor, dataset, error);
 }

@@ -8,6 +8,7 @@
 #include "terminal.h"
 
 #include "config/scalar.h"
+#include "data/dataset.h"
 
 #include <math.h>
 #include <string.h>
@@ -118,6 +119,18 @@ typedef struct {
     guint number, all;
 } Place;
 
+/* Before the first case: of how many models, and which numbers will stand for what. */
+static void model_say(const PredictModel *model)
+{
+    g_autofree char *values =
+        loom_label_values_text(model->labels, model->values, model->n_labels);
+
+    if (model->weights->len > 1)
+        terminal_print("the mean of %u models", model->weights->len);
+    if (values)
+        terminal_print("masks hold the data set's own values: %s", values);
+}
+
 /* The cost, before it is paid. */
 static void begun_say(const ImageCase *one, const PredictSweep *sweep, gpointer data)
 {
@@ -219,8 +232,7 @@ static int predict_with(const CommandLine *line, const LoomRegistry *registry)
     g_autoptr(GPtrArray) cases = predict_images(images, &model, &error);
     if (!cases || !predictor_open(&predictor, &error))
         return command_fail(COMMAND_WRONG, error);
-    if (model.weights->len > 1)
-        terminal_print("the mean of %u models", model.weights->len);
+    model_say(&model);
     return cases_predict(&predictor, cases);
 }
 

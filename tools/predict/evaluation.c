@@ -288,6 +288,12 @@ static void field_append(GString *text, const char *field)
     g_string_append_c(text, '"');
 }
 
+/* What the files hold for class @k; regions overlap, so they are counted. */
+static guint number_of(const LoomDataset *scheme, guint k)
+{
+    return scheme->n_regions || !scheme->value_of ? k : scheme->value_of[k];
+}
+
 char *evaluation_csv(const Evaluation *evaluation)
 {
     GString *text = g_string_new("case,label,class");
@@ -300,7 +306,7 @@ char *evaluation_csv(const Evaluation *evaluation)
             const Row *row = evaluation->rows->pdata[i];
 
             field_append(text, row->id);
-            g_string_append_printf(text, ",%u,", k);
+            g_string_append_printf(text, ",%u,", number_of(evaluation->scheme, k));
             field_append(text, evaluation->class_names[k]);
             for (guint c = 0; c < evaluation->columns->len; c++) {
                 const double value = row->values[(k - 1) * evaluation->columns->len + c];

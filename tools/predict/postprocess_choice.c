@@ -172,6 +172,8 @@ static gboolean pair_read(const Search *search, const PostprocessCase *one, Pair
     pair->prediction =
         pair->truth ? loom_volume_read_labels(one->prediction, 0, &b, error) : NULL;
     if (!pair->prediction
+        || (one->dataset
+            && !loom_dataset_map_label(one->dataset, pair->prediction, one->prediction, error))
         || !loom_geometry_check(&a, one->truth, &b, one->prediction, LOOM_GRID_TOLERANCE, error)
         || !(pair->changed = loom_tensor_new_like(pair->prediction, error)))
         return FALSE;

@@ -6,7 +6,8 @@
 
 #define POSTPROCESS_NEIGHBOURS 26
 
-/* A case: two label maps on one grid.  Voxels that the truth ignores count nowhere. */
+/* A case: two label maps on one grid, both with the values of the data set.  Voxels that the
+ * truth ignores count nowhere. */
 typedef struct {
     char *id, *prediction; /* a path */
     char *truth;           /* a path, for messages; read by the data set, where there is one */

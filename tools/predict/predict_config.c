@@ -18,6 +18,8 @@ void predict_model_clear(PredictModel *model)
     g_clear_pointer(&model->weights, g_ptr_array_unref);
     g_clear_pointer(&model->recipe, loom_node_free);
     g_clear_pointer(&model->channels, g_strfreev);
+    g_clear_pointer(&model->labels, g_strfreev);
+    g_clear_pointer(&model->values, g_free);
 }
 
 /* ---- model.json --------------------------------------------------------------------- */
@@ -46,13 +48,13 @@ static LoomNode *network_of(const PredictModel *model)
     return network->type == LOOM_NODE_MAPPING ? network : NULL;
 }
 
-/* NULL: there is no name for each. */
-static char **names_read(const PredictModel *model, const LoomNode *root)
+/* NULL: there are none, or others than @n. */
+static char **names_read(const LoomNode *root, const char *key, guint n)
 {
-    const LoomNode *names = loom_node_get(root, "channels");
+    const LoomNode *names = loom_node_get(root, key);
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 
-    if (!names || names->type != LOOM_NODE_SEQUENCE || names->items->len != model->n_channels)
+    if (!names || names->type != LOOM_NODE_SEQUENCE || !n || names->items->len != n)
         return NULL;
     for (guint i = 0; i < names->items->len; i++) {
         const LoomNode *name = names->items->pdata[i];
@@ -74,7 +76,35 @@ static gboolean channels_read(PredictModel *model, const LoomNode *root, GError 
         return loom_fail(error, LOOM_ERROR_FORMAT,
                          "'%s': does not say how many channels the network takes", model->path);
     model->n_channels = (guint)n;
-    model->channels = names_read(model, root);
+    model->channels = names_read(root, "channels", model->n_channels);
+    return TRUE;
+}
+
+/* Models that say nothing of it write the numbers of their classes. */
+static gboolean labels_read(PredictModel *model, const LoomNode *root, GError **error)
+{
+    const LoomNode *values = loom_node_get(root, "label_values");
+    const guint n = values && values->type == LOOM_NODE_SEQUENCE ? values->items->len : 0;
+
+    if (n > 256)
+        return loom_fail(error, LOOM_ERROR_FORMAT, "'%s': label_values of %u classes",
+                         model->path, n);
+    model->labels = names_read(root, "labels", n);
+    if (!n || !model->labels)
+        return TRUE;
+    model->n_labels = n;
+    model->values = g_new(guint8, n);
+    for (guint k = 0; k < n; k++) {
+        const LoomNode *value = values->items->pdata[k];
+        guint64 number = 0;
+
+        if (value->type != LOOM_NODE_SCALAR
+            || !g_ascii_string_to_unsigned(value->text, 10, 0, 255, &number, NULL))
+            return loom_fail(error, LOOM_ERROR_FORMAT,
+                             "'%s': label_values holds what is no number from 0 to 255",
+                             model->path);
+        model->values[k] = (guint8)number;
+    }
     return TRUE;
 }
 
@@ -126,7 +156,7 @@ gboolean predict_model_read(PredictModel *model, const char *path, GError **erro
             "that predicts",
             model->path);
     model->recipe = loom_node_copy(recipe);
-    return channels_read(model, root, error);
+    return channels_read(model, root, error) && labels_read(model, root, error);
 }
 
 /* ---- the config --------------------------------------------------------------------- */
@@ -212,8 +242,22 @@ static void stage_append(GString *out, const LoomNode *stage, const PredictHow *
     members_append(out, stage, own);
 }
 
-static void stages_append(GString *out, const LoomNode *stages, const PredictHow *how)
+/* Only where it differs from what is written without it: masks made before stay as they are. */
+static void values_append(GString *out, const PredictModel *model)
 {
+    gboolean same = TRUE;
+
+    for (guint k = 0; k < model->n_labels; k++)
+        same = same && model->values[k] == k;
+    for (guint k = 0; !same && k < model->n_labels; k++)
+        g_string_append_printf(out, "%s%u", k ? ", " : ", \"values\": [", model->values[k]);
+    if (!same)
+        g_string_append_c(out, ']');
+}
+
+static void stages_append(GString *out, const PredictModel *model, const PredictHow *how)
+{
+    const LoomNode *stages = loom_node_get(model->recipe, "stages");
     g_autofree char *load = free_name(stages, "load");
     g_autofree char *save = free_name(stages, "save");
     const char *above = load;
@@ -240,6 +284,7 @@ static void stages_append(GString *out, const LoomNode *stages, const PredictHow
     text_append(out, above);
     g_string_append(out, ", \"folder\": ");
     text_append(out, how->folder);
+    values_append(out, model);
     g_string_append(out, "}}");
 }
 
@@ -249,7 +294,7 @@ char *predict_model_text(const PredictModel *model, gboolean raw)
     GString *text = g_string_new(NULL);
 
     models_append(text, model, FALSE);
-    stages_append(text, loom_node_get(model->recipe, "stages"), &plain);
+    stages_append(text, model, &plain);
     return g_string_free(text, FALSE);
 }
 
@@ -266,7 +311,7 @@ LoomNode *predict_config(const PredictModel *model, const PredictHow *how, GErro
                            ", \"threads\": %" G_GINT64_FORMAT "},\n\"models\": ", how->threads);
     models_append(text, model, TRUE);
     g_string_append(text, ",\n\"graphs\": {\"predict\": ");
-    stages_append(text, loom_node_get(model->recipe, "stages"), how);
+    stages_append(text, model, how);
     g_string_append(text, "},\n\"run\": {\"graph\": \"predict\"}}\n");
     return loom_yaml_parse(text->str, text->len, CONFIG_NAME, base, error);
 }

@@ -11,6 +11,9 @@ typedef struct {
     LoomNode *recipe;   /* {"models": ..., "stages": ...} */
     guint n_channels;   /* images a case */
     char **channels;    /* their names; NULL: not known */
+    char **labels;      /* names of class 0, 1, ...; NULL: not known */
+    guint8 *values;     /* n_labels: what is written for each; NULL: its number */
+    guint n_labels;
 } PredictModel;
 
 void predict_model_clear(PredictModel *model);

@@ -102,8 +102,20 @@ gboolean predict_done_there(const char *folder, const char *id, const char *key)
            && g_strcmp0(json_node_get_string(said), key) == 0;
 }
 
-gboolean predict_done_write(const char *folder, const char *id, const char *key, double seconds,
-                            guint64 peak, GError **error)
+/* {"background": 0, "enhancing": 4} */
+static void labels_add(JsonBuilder *builder, const PredictModel *model)
+{
+    json_builder_set_member_name(builder, "labels");
+    json_builder_begin_object(builder);
+    for (guint k = 0; k < model->n_labels; k++) {
+        json_builder_set_member_name(builder, model->labels[k]);
+        json_builder_add_int_value(builder, model->values[k]);
+    }
+    json_builder_end_object(builder);
+}
+
+gboolean predict_done_write(const PredictModel *model, const char *folder, const char *id,
+                            const char *key, double seconds, guint64 peak, GError **error)
 {
     g_autofree char *note = note_path(folder, id);
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -113,6 +125,8 @@ gboolean predict_done_write(const char *folder, const char *id, const char *key,
     json_builder_add_string_value(builder, LOOM_VERSION);
     json_builder_set_member_name(builder, "sha256_of_inputs");
     json_builder_add_string_value(builder, key);
+    if (model->n_labels)
+        labels_add(builder, model);
     json_builder_set_member_name(builder, "seconds");
     json_builder_add_double_value(builder, seconds);
     json_builder_set_member_name(builder, "peak_bytes");
