@@ -86,13 +86,12 @@ static LoomFixed *file_judge(const LoomFindings *findings, const char *path, gbo
     return fixed;
 }
 
-/* One file of a case: written anew, or linked. */
+/* One file of a case: written anew, or linked.  @below: @path without the folder. */
 static gboolean file_fix(const LoomSurvey *survey, const LoomFindings *findings, guint i,
-                         const char *path, gboolean labels, const char *folder, GPtrArray *all,
-                         GError **error)
+                         const char *path, const char *below, gboolean labels,
+                         const char *folder, GPtrArray *all, GError **error)
 {
     const LoomDataset *dataset = survey->dataset;
-    const char *below = path + strlen(dataset->folder) + 1;
     g_autofree char *to = g_build_filename(folder, below, NULL);
     g_autofree char *absolute = g_canonicalize_filename(path, NULL);
     gboolean noise;
@@ -107,8 +106,8 @@ static gboolean file_fix(const LoomSurvey *survey, const LoomFindings *findings,
         if (loom_volume_repair(path, to, &dataset->policy, labels,
                                noise ? &survey->cases[i].geometry : NULL, &cause))
             return TRUE;
-        if (cause->code
-            == LOOM_ERROR_IO) { /* no room, no permission: the next would fail too */
+        /* no room, no permission: the next would fail too */
+        if (cause->code == LOOM_ERROR_IO) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return FALSE;
         }
@@ -144,17 +143,26 @@ static gboolean folders_make(const LoomDataset *dataset, const char *folder, GEr
     return TRUE;
 }
 
-/* The folder in which the copy of @path will lie. */
-static gboolean parent_make(const LoomDataset *dataset, const char *path, const char *folder,
-                            GError **error)
+/* @path without the folder of the data set; (transfer full).  A '..' in it is resolved before:
+ * what lies outside would be copied out of the copy, and perhaps onto itself. */
+static char *path_below(const LoomDataset *dataset, const char *path, GError **error)
 {
-    g_autofree char *prefix = g_strconcat(dataset->folder, "/", NULL);
+    g_autofree char *top = g_canonicalize_filename(dataset->folder, NULL);
+    g_autofree char *prefix = g_strconcat(top, "/", NULL);
+    g_autofree char *whole = g_canonicalize_filename(path, NULL);
 
-    if (!g_str_has_prefix(path, prefix))
-        return loom_fail(error, LOOM_ERROR_CONFIG, "'%s' does not lie below '%s'", path,
-                         dataset->folder);
-    g_autofree char *to = g_build_filename(folder, path + strlen(prefix), NULL);
+    if (!g_str_has_prefix(whole, prefix))
+        return loom_fail_null(error, LOOM_ERROR_CONFIG, "'%s' does not lie below '%s'", path,
+                              dataset->folder);
+    return g_strdup(whole + strlen(prefix));
+}
+
+/* The folder in which the copy will lie. */
+static gboolean parent_make(const char *folder, const char *below, GError **error)
+{
+    g_autofree char *to = g_build_filename(folder, below, NULL);
     g_autofree char *parent = g_path_get_dirname(to);
+
     return g_mkdir_with_parents(parent, 0777) == 0
            || loom_fail(error, LOOM_ERROR_IO, "'%s': cannot make it: %s", parent,
                         g_strerror(errno));
@@ -178,9 +186,10 @@ GPtrArray *loom_fix(const LoomSurvey *survey, const LoomFindings *findings, cons
             const gboolean labels = c == loom_dataset_files(dataset);
             const char *path = labels ? one->label : one->images[c];
 
+            g_autofree char *below = path ? path_below(dataset, path, error) : NULL;
             if (path
-                && (!parent_make(dataset, path, folder, error)
-                    || !file_fix(survey, findings, i, path, labels, folder, all, error)))
+                && (!below || !parent_make(folder, below, error)
+                    || !file_fix(survey, findings, i, path, below, labels, folder, all, error)))
                 return NULL;
         }
     }

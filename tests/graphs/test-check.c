@@ -314,6 +314,26 @@ static void test_fix(void)
     g_free(folder);
 }
 
+/* A pattern that climbs out of the data set would climb out of the copy, here back to the
+ * input. */
+static void test_fix_outside(void)
+{
+    set_make();
+    g_autofree char *before = hash_of("s/imagesTr");
+    g_auto(Typed) said =
+        typed_run(folder,
+                  "check c.yaml --fix s/copy --set 'data={dataset: s/labelsTr, folds: 1, "
+                  "label_names: [background, ball], images: \"../imagesTr/{case}_0000.nii\", "
+                  "labels: \"{case}.nii\"}'",
+                  NULL);
+    g_assert_cmpint(said.code, ==, 2);
+    typed_assert_in(said.out, "does not lie below");
+    g_autofree char *after = hash_of("s/imagesTr");
+    g_assert_cmpstr(before, ==, after);
+    loom_test_folder_remove(folder);
+    g_free(folder);
+}
+
 /* ---- how long ------------------------------------------------------------------------ */
 
 static void test_time(void)
@@ -345,6 +365,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check/json", test_json);
     g_test_add_func("/check/strict", test_strict);
     g_test_add_func("/check/fix", test_fix);
+    g_test_add_func("/check/fix/outside", test_fix_outside);
     g_test_add_func("/check/time", test_time);
     return loom_test_run();
 }
