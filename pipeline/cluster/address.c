@@ -1,5 +1,4 @@
-/* address - from "tcp://node1:29500" to the address of this host that can be reached from
- * there.
+/* address - from "tcp://node1:29500" to the address of this host that is reached from there.
  *
  * The interface is the one that the routing table picks: a UDP socket that is connected, which
  * sends nothing, knows its own address. */

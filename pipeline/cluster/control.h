@@ -22,8 +22,7 @@ LoomMachine *loom_control_machine(LoomControl *control);
 /* Waits for what arrives, until the machine's next tick is due, or loom_control_wake, at most
  * @timeout_ms; then ticks.  FALSE: the port is broken. */
 gboolean loom_control_step(LoomControl *control, gint64 timeout_ms, GError **error);
-/* Sends what is to be sent.  Returns: (transfer full): the next act that is no SEND; NULL:
- * none.
+/* Sends what is to be sent.  Returns: (transfer full): the next act that is no SEND, or NULL.
  */
 LoomAct *loom_control_next(LoomControl *control);
 /* From any thread. */

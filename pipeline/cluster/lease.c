@@ -283,12 +283,13 @@ static gboolean claim_make(const char *path, const LoomMember *self, GError **er
     g_autofree char *text =
         g_strdup_printf("%u %" G_GINT64_MODIFIER "x\n", self->seat, self->incarnation);
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int refused = errno;
 
-    if (fd < 0 && errno == EEXIST && claim_is_of(path, self))
+    if (fd < 0 && refused == EEXIST && claim_is_of(path, self))
         return TRUE;
     if (fd < 0)
         return loom_fail(error, LOOM_ERROR_IO, "'%s' cannot be claimed: %s", path,
-                         g_strerror(errno));
+                         g_strerror(refused));
     const gboolean written = write(fd, text, strlen(text)) == (gssize)strlen(text);
     if (close(fd) == 0 && written)
         return TRUE;

@@ -1,5 +1,4 @@
-/* yaml_write - the tree as YAML for people: block style, with short lists and mappings on a
- * line.
+/* yaml_write - the tree as YAML for people: block style, short lists and mappings on a line.
  *
  * A mapping whose values are all mappings ("models:", "graphs:") is written key by key; any
  * other collection goes on one line where it fits in.  Plain scalars stay plain where that is

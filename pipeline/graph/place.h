@@ -1,5 +1,4 @@
-/* place.h - `place:` of a config: which stages of the graph that runs belong to which
- * processes.
+/* place.h - `place:` of a config: which stages of the graph belong to which processes.
  *
  *   place:
  *     loaders: {ranks: 2, stages: [load, scale, patch]}

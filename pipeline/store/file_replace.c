@@ -1,5 +1,4 @@
-/* file_replace - replace a file so that a crash at any moment leaves the old one or the new
- * one.
+/* file_replace - replace a file: a crash at any moment leaves the old one or the new one.
  *
  * A temporary file in the same folder is written, synced, closed and renamed; then the folder
  * is synced, since a rename is atomic but not durable (Pillai et al., OSDI 2014).  The

@@ -1,5 +1,4 @@
-/* stream_out - the producer's end: keeps every packet until it was used, sends what may be
- * sent.
+/* stream_out - the producer's end: keeps a packet until it was used, sends what may be sent.
  *
  * The window holds the packets above the acknowledged number.  A chunk in it is due, or was
  * sent; NACK makes it due again.  Silence is answered with a question: WELCOME says how far

@@ -4,9 +4,9 @@
  *   HELLO     to a rank of the same host: pid, fd and token of memory that it may try to read
  *   HERE      to all: this rank is in call `sequence`: its kind, root and count; of a sum also
  *             where its memory lies; READS: this rank can read the memory of the receiver
- *   PIECE     only to a rank that is HERE: `length` bytes at `offset` of what the call is
- * about. With SHARED there is no second frame: the receiver reads them where they lie FINISHED
- * this rank reads nothing more of the receiver's memory in call `sequence`
+ *   PIECE     only to a rank that is HERE: `length` bytes at `offset` of the call's data; with
+ *             SHARED there is no second frame: the receiver reads them where they lie
+ *   FINISHED  this rank reads nothing more of the receiver's memory in call `sequence`
  *
  * Since a piece is sent to those alone who wait for it, nobody stores what came too early, and
  * ranks that are in different calls find out by the first message. */

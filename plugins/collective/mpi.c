@@ -4,8 +4,7 @@
  *
  *   - survive a lost rank, or take one in: a generation of other processes is refused.
  *   - take back what it began: `abort` releases the callers; what was under way stays with MPI,
- *     and if it does not end within seconds, MPI is not finalised, at which mpirun ends all
- * ranks.
+ *     and if it does not end within seconds, MPI is not finalised: mpirun then ends all ranks.
  *   - say for which rank it waits.
  *   - keep a secret: between hosts it neither encrypts nor checks who sends. */
 #include "mpi_thread.h"

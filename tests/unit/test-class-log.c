@@ -12,9 +12,8 @@
 /* ---- the stage loss ----------------------------------------------------------------- */
 
 /* Two classes, all logits 0: p = 1/2, so the gradient of the mean cross entropy over 4 voxels
- * is
- * +-1/8 at each voxel and channel.  Three voxels of class 0: sqrt(3 * 2) / 8; one of class 1:
- * sqrt(2) / 8. */
+ * is +-1/8 at each voxel and channel.  Three voxels of class 0: sqrt(3 * 2) / 8; one of class
+ * 1: sqrt(2) / 8. */
 static void test_norms(void)
 {
     g_autoptr(LoomTestStage) stage =

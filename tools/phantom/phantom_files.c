@@ -1,5 +1,4 @@
-/* phantom_files - a painted data set on disk: as nnU-Net wants it, or as two challenges gave it
- * out.
+/* phantom_files - a painted data set on disk: as nnU-Net wants it, or as two challenges had it.
  * Source: nnU-Net, documentation/dataset_format.md; Heller et al. 2019, The KiTS19 Challenge
  * Data; the BraTS 2020 data. */
 #include "phantom_files.h"

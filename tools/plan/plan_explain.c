@@ -1,6 +1,4 @@
-/* plan_explain - what each value of a plan is, which rule gave it, and the numbers that went
- * in.
- */
+/* plan_explain - what each value of a plan is, which rule gave it, and from which numbers. */
 #include "plan.h"
 
 #include "data/dataset.h"

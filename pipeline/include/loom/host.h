@@ -1,5 +1,4 @@
-/* loom/host.h - maps and arrays in plain host memory, ready for any backend that computes
- * there.
+/* loom/host.h - maps and arrays in plain host memory, for any backend that computes there.
  *
  * A backend that is content with contiguous (N,C,D,H,W) activations writes LOOM_HOST_MEMORY
  * into its descriptor and brings only its blocks.  One with its own layout or its own memory

@@ -15,10 +15,9 @@ LOOM_EXPORT int loom_patch_slices(const gint64 size[3]);
  * a single slice that is more than 1.5 times as long as wide, 15.  Source: nnU-Net v2. */
 LOOM_EXPORT double loom_patch_rotation(const gint64 size[3], int slices);
 
-/* loom_patch_to_load - size to cut out of a case, for a patch of @size after turning and
- * scaling The patch as a vector, turned about each axis by the largest angle (by 90 degrees at
- * most); for each axis the largest component, divided by 0.85 and truncated; unchanged across
- * slices.
+/* loom_patch_to_load - the size to cut out of a case for a patch of @size, turned and scaled
+ * The patch as a vector is turned about each axis by the largest angle (by 90 degrees at most);
+ * for each axis the largest component, divided by 0.85 and truncated; unchanged across slices.
  * @load: overwritten, never below @size: (128,128,128) becomes (205,205,205).
  * Source: nnU-Net v2 and batchgenerators, get_patch_size. */
 LOOM_EXPORT void loom_patch_to_load(const gint64 size[3], gint64 load[3]);
