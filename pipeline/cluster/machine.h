@@ -10,11 +10,9 @@
 #define MACHINE_JOIN_MS 500     /* between two JOINs */
 #define MACHINE_NOTICE_MS 1000  /* between two NOTICEs to the meeting point */
 #define MACHINE_LEAVERS_MS 300  /* for others that were told to stop as well */
-#define MACHINE_JOINER_MS                                                                      \
-    10000                     /* a joiner waits so long for the training to stop by itself     \
-                               */
-#define MACHINE_OPEN_MAX 16   /* views that may still hold, see machine_quorum */
-#define MACHINE_TARGETS_MAX 8 /* addresses that a joiner tries */
+#define MACHINE_JOINER_MS 10000 /* so long a joiner waits for the training to stop */
+#define MACHINE_OPEN_MAX 16     /* views that may still hold, see machine_quorum */
+#define MACHINE_TARGETS_MAX 8   /* addresses that a joiner tries */
 
 typedef enum {
     WORD_JOIN,     /* let me in */

@@ -6,8 +6,7 @@
 
 #define ROTATION_THIN 3.0    /* an axis this many times longer than another: slices */
 #define ROTATION_OBLONG 1.5  /* length by width of a slice that is not turned round */
-#define ROTATION_SHRINK 0.85 /* how far the loaded patch may be shrunk without empty corners   \
-                              */
+#define ROTATION_SHRINK 0.85 /* so far a loaded patch may be shrunk without empty corners */
 
 int loom_patch_slices(const gint64 size[3])
 {

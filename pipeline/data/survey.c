@@ -4,10 +4,9 @@
 
 #include <string.h>
 
-#define SURVEY_NAMED 5    /* values that a message lists */
-#define SURVEY_NOISE 1e-6 /* of a voxel edge: float32 */
-#define SURVEY_ON_IMAGE                                                                        \
-    1e-3 /* of the foreground: the least that lies where the image is not 0 */
+#define SURVEY_NAMED 5       /* values that a message lists */
+#define SURVEY_NOISE 1e-6    /* of a voxel edge: float32 */
+#define SURVEY_ON_IMAGE 1e-3 /* least share of the foreground where the image is not 0 */
 
 typedef struct {
     LoomSurvey *survey;

@@ -13,9 +13,7 @@
 #include <zlib.h>
 
 #define STREAM_BUFFER 65536
-#define STREAM_REST                                                                            \
-    (64u << 20) /* what may follow the voxels inside gzip: nobody needs more                   \
-                 */
+#define STREAM_REST (64u << 20) /* behind the voxels, inside gzip: nobody needs more */
 
 struct _LoomStream {
     int fd;

@@ -6,9 +6,8 @@
 #include <loom/loss_kit.h>
 #include <loom/tensor.h>
 
-#define LOSS_BLOCK 512 /* voxels at a time: what is kept of them stays in the first cache */
-#define LOSS_CHUNK                                                                             \
-    16384 /* voxels a thread takes; fixed, so that sums do not depend on threads */
+#define LOSS_BLOCK 512   /* voxels at a time: what is kept of them stays in the first cache */
+#define LOSS_CHUNK 16384 /* voxels a thread takes: fixed, so sums know of no threads */
 
 /* Softmax of @n <= LOSS_BLOCK voxels of one sample; planes are @stride apart; p may be z. */
 void loom_softmax_block(const float *z, float *p, gint64 classes, gint64 stride, gint64 n);

@@ -1,7 +1,6 @@
 /* cpu - the fast backend: channels in blocks of 16, direct convolutions and Winograd's F(2^3)
- * and F(4^3), norms applied where they are next read, kernels for AVX-512, AVX2 and any
- * processor. Source: Lavin, Gray 2016; Jia, Zlateski, Durand, Li 2018; Georganas et al. 2018.
- */
+ * and F(4^3), norms applied where they are next read, kernels for AVX-512, AVX2 and any CPU.
+ * Source: Lavin, Gray 2016; Jia, Zlateski, Durand, Li 2018; Georganas et al. 2018. */
 #include "cpu.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* cpu_kernel_gradient - the weight gradient of a convolution of any kernel and stride:
- *   dw[tap, c, k] += sum over the grid of x[c, grid in_step + tap] dz[k, grid out_step +
- * offset] One part of the work is one input plane and a fixed share of the boxes: sums have the
- * same order on any number of threads.  Source: Georganas et al. 2018 (weight update). */
+ *   dw[tap, c, k] += sum over the grid g of x[c, g in_step + tap] dz[k, g out_step + offset]
+ * One part of the work is one input plane and a fixed share of the boxes: sums have the same
+ * order on any number of threads.
+ * Source: Georganas et al. 2018 (weight update). */
 #include "cpu_vector.h"
 
 #define gradient_scratch CPU_NAME(cpu_gradient_scratch)

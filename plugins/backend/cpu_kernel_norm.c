@@ -1,7 +1,8 @@
-/* cpu_kernel_norm - sums over the voxels of a plane, and the way back through norm and
- * activation: u = scale z + shift,  g = dy leaky'(u),  h = (z - mean) rstd dz = factor (g -
- * mean(g) - h mean(g h)) Short sums in float, of values near 0, are added up in double. Source:
- * Ulyanov et al. 2016; Chan, Golub, LeVeque 1983 (the shifted sum of squares). */
+/* cpu_kernel_norm - sums over a plane's voxels, and the way back through norm and activation:
+ *   u = scale z + shift,  g = dy leaky'(u),  h = (z - mean) rstd
+ *   dz = factor (g - mean(g) - h mean(g h))
+ * Short sums in float, of values near 0, are added up in double.
+ * Source: Ulyanov et al. 2016; Chan, Golub, LeVeque 1983 (the shifted sum of squares). */
 #include "cpu_vector.h"
 
 #define sums CPU_NAME(cpu_sums)

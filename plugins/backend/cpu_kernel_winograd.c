@@ -1,8 +1,9 @@
-/* cpu_kernel_winograd - 3x3x3 convolutions of stride 1 by F(m^3, 3^3), a block of tiles at a
- * time: V = B^T x B;  M[p] = V[p] U[p] for each of the (m + 2)^3 points p;  y = A^T M A + bias
+/* cpu_kernel_winograd - 3x3x3 convolutions of stride 1 by F(m^3, 3^3), some tiles at a time:
+ *   V = B^T x B;  M[p] = V[p] U[p] for each of the (m + 2)^3 points p;  y = A^T M A + bias
  * and their weight gradient:  dU[p] += V[p]^T (A dz A^T)[p],  dw = G^T dU G.
- * All steps of a block stay in cache.  Source: Lavin, Gray 2016; Jia et al. 2018; Gelashvili,
- * Shavit, Zlateski 2019 (the fused steps). */
+ * All steps of a block of tiles stay in cache.
+ * Source: Lavin, Gray 2016; Jia et al. 2018; Gelashvili, Shavit, Zlateski 2019 (the fused
+ * steps). */
 #include "cpu_winograd.h"
 
 #define winograd_floats CPU_NAME(cpu_winograd_floats)

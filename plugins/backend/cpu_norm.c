@@ -1,6 +1,7 @@
 /* cpu_norm - instance normalisation and leaky ReLU: what is pending on a block's output, and
- * the way back through it. scale = gamma rstd,  shift = beta - mean scale,  y = leaky(scale z +
- * shift) Source: Ulyanov et al. 2016; biased variance, as PyTorch has it. */
+ * the way back through it:
+ *   scale = gamma rstd,  shift = beta - mean scale,  y = leaky(scale z + shift)
+ * Source: Ulyanov et al. 2016; biased variance, as PyTorch has it. */
 #include "cpu.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* cpu_record - the ways that were measured, in two files of text, one line a shape:
- *   a cache for all runs of this user, its lines begin with processor, kernels, threads,
- * version; `plan.txt` in the folder of the run, so that a resumed run goes on with the same
- * bits. A line is KEY, a tab, and m of forward, data gradient and weight gradient.  What cannot
- * be read is left out: it is then measured again. */
+ *   a cache for all runs of this user: lines begin with processor, kernels, threads, version;
+ *   `plan.txt` in the run's folder, so that a resumed run goes on with the same bits.
+ * A line is KEY, a tab, and m of forward, data gradient and weight gradient.  What cannot be
+ * read is left out: it is then measured again. */
 #include "cpu.h"
 
 #include <glib/gstdio.h>

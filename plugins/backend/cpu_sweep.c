@@ -2,10 +2,11 @@
  *
  * Along one axis, with stride s and padding p:
  *   convolution          out[o] = sum over t of w[t] in[s o + t - p]
- *   its data gradient    dx[s g + q] = sum over t with s | q + p - t of w[t] dz[g + (q + p - t)
- * / s] transposed           out[s g + t] = w[t] in[g] its data gradient    dx[o] = sum over t
- * of w[t] dz[s o + t] What stands left of the equals sign is a class: its own taps for its own
- * voxels of the output. */
+ *   its data gradient    dx[s g + q] = sum of w[t] dz[g + (q + p - t) / s], s | q + p - t
+ *   transposed           out[s g + t] = w[t] in[g]
+ *   its data gradient    dx[o] = sum over t of w[t] dz[s o + t]
+ * What stands left of the equals sign is a class: its own taps for its own voxels of the
+ * output. */
 #include "cpu.h"
 
 #include <string.h>

@@ -3,10 +3,8 @@
 
 #include <string.h>
 
-#define TILE_COLUMNS 512 /* enough for GEMM to reach its speed */
-#define PORTION_FLOATS                                                                         \
-    (192 << 10) /* 768 KiB gathered at once: from 256 KiB to 1 MiB all do                      \
-                 */
+#define TILE_COLUMNS 512           /* enough for GEMM to reach its speed */
+#define PORTION_FLOATS (192 << 10) /* 768 KiB at once: from 256 KiB to 1 MiB all do */
 
 void sweep_init(Sweep *sweep, const LoomBlockSpec *spec, gboolean back)
 {

@@ -2,8 +2,7 @@
  *
  *   z[k,o] = bias[k] + sum over c,t of w[k,c,t] x[c, stride o + t - padding]     convolution
  *   z[k, stride i + t] = bias[k] + sum over c of w[c,k,t] x[c,i]                 transposed
- *   y = leaky(scale[k] (z - mean) / sqrt(variance + 1e-5) + shift[k])            mean over
- * (n,k)
+ *   y = leaky(scale[k] (z - mean) / sqrt(variance + 1e-5) + shift[k])            of each (n,k)
  *
  * Source: Ulyanov et al. 2016 (instance normalisation, biased variance); PyTorch's Conv3d and
  * ConvTranspose3d for the order of the weights. */

@@ -1,8 +1,8 @@
 /* boundary - the probability of a class, weighted by how far on the wrong side of its border:
  *   L = mean over voxels, samples and foreground classes of phi p,   dL/dp = phi / count
  *   phi = d(v, G) outside of the truth G,  1 - d(v, not G) inside: <= 0
- * with d the exact Euclidean distance.  A term to add to a region loss (sum, weights [1,
- * 0.01]).
+ * with d the exact Euclidean distance.  A term to add to a region loss, in a sum with weights
+ * [1, 0.01].
  *
  * A class that is absent from a patch, or fills it, has no border there: phi is 0, no gradient.
  * Ignored voxels are outside of G and not in the mean.

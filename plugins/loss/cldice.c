@@ -1,7 +1,8 @@
 /* cldice - Dice of centre lines, for what must stay connected:
  *   L = 1 - mean over foreground classes of 2 T_p T_s / (T_p + T_s),
- *   T_p = (sum skel(p) y + s) / (sum skel(p) + s)   T_s = (sum skel(y) p + s) / (sum skel(y) +
- * s) with soft skeletons (skeleton.c) and sums over the batch.  A term to add to a region loss;
+ *   T_p = (sum skel(p) y + s) / (sum skel(p) + s),
+ *   T_s = (sum skel(y) p + s) / (sum skel(y) + s)
+ * with soft skeletons (skeleton.c) and sums over the batch.  A term to add to a region loss;
  * the paper's compound is sum, of: [{use: dice}, {use: cldice}], weights: [0.5, 0.5].
  *
  * A class that is absent from the batch has T_s = 1 and T_p = s / (sum skel(p) + s): what is

@@ -1,9 +1,9 @@
-/* hausdorff - squared errors, weighted by their distance to the borders of truth and
- * prediction: L = mean over voxels, samples and foreground classes of (p - y)^2 (d_y^alpha +
- * d_p^alpha) dL/dp = 2 (p - y) (d_y^alpha + d_p^alpha) / count d_y, d_p: exact Euclidean
- * distance to the other side of the border of the truth y, and of the prediction p > 1/2.  d_p
- * moves in jumps, where its derivative is not defined; elsewhere it is 0, so the gradient is
- * exact.  A term to add to a region loss.
+/* hausdorff - squared errors by their distance to the borders of truth and prediction:
+ *   L = mean over voxels, samples, foreground classes of (p - y)^2 (d_y^alpha + d_p^alpha),
+ *   dL/dp = 2 (p - y) (d_y^alpha + d_p^alpha) / count
+ * d_y, d_p: exact Euclidean distance to the other side of the border of the truth y, and of the
+ * prediction p > 1/2.  d_p moves in jumps, where its derivative is not defined; elsewhere it is
+ * 0, so the gradient is exact.  A term to add to a region loss.
  *
  * A class that is absent from a patch, or fills it, has no border: that distance is 0.  So an
  * absent class costs what was predicted above 1/2, and nothing where that is nothing.

@@ -1,6 +1,7 @@
-/* overlap - how far prediction P and truth G of a class cover each other, from counts of
- * voxels: dice = 2 |P G| / (|P| + |G|)    iou = |P G| / |P or G|     precision = |P G| / |P|
- *   recall = |P G| / |G|   specificity = 1 - |P without G| / |not G|
+/* overlap - how far prediction P and truth G of a class cover each other, by counts of voxels:
+ *   dice = 2 |P G| / (|P| + |G|)   iou = |P G| / |P or G|
+ *   precision = |P G| / |P|        recall = |P G| / |G|
+ *   specificity = 1 - |P without G| / |not G|
  *   volume_error = (|P| - |G|) / |G|
  * A quotient by 0 is NaN, undefined.  So a class that is absent from both has specificity 1 and
  * nothing else; one that is only predicted has dice, iou and precision 0, but no recall and no

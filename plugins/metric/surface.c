@@ -2,8 +2,9 @@
  *
  * A border is the voxels of a mask that are not in its erosion by the 6-neighbourhood; outside
  * of the image nothing is set.  With d(a) = distance of the centre of border voxel a of one
- * mask to the nearest centre of a border voxel of the other, and |P|, |G| the numbers of such
- * voxels: hd   = max d        hd95 = the larger of the two 95th percentiles of d, of P and of G
+ * mask to the nearest centre of a border voxel of the other, and |P|, |G| the numbers of such:
+ *   hd   = max d
+ *   hd95 = the larger of the two 95th percentiles of d, of P and of G
  *   assd = (sum of d over P and over G) / (|P| + |G|)
  *   nsd  = share of these |P| + |G| voxels with d <= tolerance
  * Percentiles interpolate between order statistics, as numpy does.  Exact: a distance transform

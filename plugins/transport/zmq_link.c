@@ -14,10 +14,9 @@
 
 #include <zmq.h>
 
-#define AGAIN_US (1 * G_USEC_PER_SEC) /* after a refusal */
-#define NAME_AGAIN_US                                                                          \
-    (5 * G_USEC_PER_SEC)           /* a name is asked for again while its host is gone */
-#define LOOKUP_LOOK_US (20 * 1000) /* a name that is being looked up */
+#define AGAIN_US (1 * G_USEC_PER_SEC)      /* after a refusal */
+#define NAME_AGAIN_US (5 * G_USEC_PER_SEC) /* until a name whose host is gone is asked for */
+#define LOOKUP_LOOK_US (20 * 1000)         /* a name that is being looked up */
 #define QUIET_US (60 * G_USEC_PER_SEC)
 
 /* ---- sockets ---------------------------------------------------------------------------- */

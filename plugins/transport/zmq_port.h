@@ -6,9 +6,7 @@
 
 #include <loom/loom.h>
 
-#define FRAME_LIMIT                                                                            \
-    (LOOM_MESSAGE_MAX_BYTES + (64u << 10)) /* payload and what stands on top                   \
-                                            */
+#define FRAME_LIMIT (LOOM_MESSAGE_MAX_BYTES + (64u << 10)) /* payload and its header */
 
 typedef struct {
     char *secret, *allowed;

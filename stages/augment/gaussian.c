@@ -1,7 +1,7 @@
 /* gaussian - separable Gaussian smoothing:
- *   y_i = sum over |t| <= r of k_t x_(i+t),  k_t ~ exp(-t^2 / (2 sigma^2)),  r = [4 sigma +
- * 1/2] x is continued by reflection: c b a | a b c | c b a. Source: nnU-Net v2's Gaussian blur;
- * border and radius as SciPy's gaussian_filter. */
+ *   y_i = sum over |t| <= r of k_t x_(i+t),  k_t ~ exp(-t^2 / (2 sigma^2))
+ * where r = [4 sigma + 1/2], and x is continued by reflection: c b a | a b c | c b a.
+ * Source: nnU-Net v2's Gaussian blur; border and radius as SciPy's gaussian_filter. */
 #include "gaussian.h"
 
 #include <math.h>

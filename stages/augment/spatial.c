@@ -1,9 +1,9 @@
 /* spatial - rotation and scaling by one matrix about the middle of the patch:
  *   y(p) = x(c + R0 R1 R2 S (p - c')),  R0 about D, R1 about H, R2 about W,  S = s I
- * angles ~ U(-rotation, rotation), one an axis;  s ~ U(scale_low, scale_high), one for all
- * axes. Within slices: R of that one axis alone, and s along the other two. Source: nnU-Net
- * v2's SpatialTransform (no elastic deformation, which it has off); labels by the linear weight
- * of each class. */
+ * angles ~ U(-rotation, rotation), one an axis;  s ~ U(scale_low, scale_high), one for all.
+ * Within slices: R of that one axis alone, and s along the other two.
+ * Source: nnU-Net v2's SpatialTransform (no elastic deformation, which it has off); labels by
+ * the linear weight of each class. */
 #include "spatial.h"
 
 #include "resample.h"

@@ -7,9 +7,7 @@
 
 #include <string.h>
 
-#define ORIENT_THICK                                                                           \
-    2.0 /* times the next smaller edge: the axis in which slices were taken                    \
-         */
+#define ORIENT_THICK 2.0 /* times the next smaller edge: the axis across the slices */
 
 typedef struct {
     char *axes;

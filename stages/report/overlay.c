@@ -1,13 +1,13 @@
 /* overlay - pictures of predictions over their images: of each validation the cases that went
  * worst and best, as overlays/CASE.png in the folder of the run, and overlays.json beside them:
  *   {"step", "most", "classes": [name],
- *    "cases": [{"case", "dice", "voxels", "counts": [of each class], "file", "plane",
- * "slice"}]} with every case in the order of the data set, and a file for those that were
- * drawn.  Slices are those of the file, where truth and prediction lie; an image that stages
- * moved to another grid is sampled there.  A case counts by the mean Dice of its classes,
- * without voxels that the truth ignores; one without any class is as good as a perfect one.
- * Pictures of the validation before are removed.  Of several ranks each draws its own share,
- * and the one that writes keeps the worst and best of all. */
+ *    "cases": [{"case", "dice", "voxels", "counts": [a class], "file", "plane", "slice"}]}
+ * with every case in the order of the data set, and a file for those that were drawn.  Slices
+ * are those of the file, where truth and prediction lie; an image that stages moved to another
+ * grid is sampled there.  A case counts by the mean Dice of its classes, without voxels that
+ * the truth ignores; one without any class is as good as a perfect one. Pictures of the
+ * validation before are removed.  Of several ranks each draws its own share, and the one that
+ * writes keeps the worst and best of all. */
 #include "overlay_cases.h"
 #include "overlay_draw.h"
 #include "overlay_image.h"

@@ -7,8 +7,8 @@
  * has one in its middle that is not, so that no patch is without a target.  Where the case is
  * smaller than the patch it is padded on both sides, the rest at the end.  A margin is loaded
  * around the patch for augment_nnunet or rotate_scale to turn it in, and changes nothing of
- * where it lies. Source: Isensee et al. 2021 (nnU-Net), foreground oversampling; its
- * ignore_label.md. */
+ * where it lies.
+ * Source: Isensee et al. 2021 (nnU-Net), foreground oversampling; its ignore_label.md. */
 #include "classes.h"
 #include "patch.h"
 

@@ -8,10 +8,8 @@
 
 #include <math.h>
 
-#define MAP_TOLERANCE                                                                          \
-    1e-2              /* voxels; two headers on one grid differ by 1e-6 of a coordinate        \
-                       */
-#define MAP_SNAP 1e-3 /* voxels: so near to a whole number is meant to be that */
+#define MAP_TOLERANCE 1e-2 /* voxels; headers on one grid differ by 1e-6 of a coordinate */
+#define MAP_SNAP 1e-3      /* voxels: so near to a whole number is meant to be that */
 
 /* Inverse of the 3 x 3 part of an affine; FALSE: there is none. */
 static gboolean inverse(const double a[3][4], double out[3][3])

@@ -81,8 +81,8 @@ typedef struct {
 } LoomGroup;
 
 /* Bytes in the order of ranks: what `gather` gives. */
-#define LOOM_COLLECTIVE_SURVIVES                                                               \
-    (1u << 0) /* a lost rank ends the generation, not the process */
+/* A lost rank ends the generation, not the process. */
+#define LOOM_COLLECTIVE_SURVIVES (1u << 0)
 
 /* Calls come from one thread, in the same order on all ranks; `abort` from any.  All that waits
  * is bounded by `abort`: after it, and until the next `join`, calls return STOP.  A message
