@@ -334,12 +334,14 @@ static gboolean loose_fill(LoomDataset *dataset, char **paths, char *const *ids,
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
-    for (guint i = 0; paths[i]; i += dataset->n_channels) {
+    const guint files = loom_dataset_files(dataset);
+
+    for (guint i = 0; paths[i]; i += files) {
         LoomCase *one = &dataset->cases[dataset->n_cases++];
 
-        one->id = ids ? g_strdup(ids[i / dataset->n_channels]) : id_of(paths[i]);
-        one->images = g_new0(char *, dataset->n_channels + 1);
-        for (guint c = 0; c < dataset->n_channels; c++)
+        one->id = ids ? g_strdup(ids[i / files]) : id_of(paths[i]);
+        one->images = g_new0(char *, files + 1);
+        for (guint c = 0; c < files; c++)
             one->images[c] = g_strdup(paths[i + c]);
         if (g_hash_table_contains(seen, one->id))
             return loom_fail(error, LOOM_ERROR_CONFIG,
@@ -352,13 +354,13 @@ static gboolean loose_fill(LoomDataset *dataset, char **paths, char *const *ids,
 }
 
 LoomDataset *loom_dataset_from_files(char **paths, char *const *ids, guint n_channels,
-                                     GError **error)
+                                     guint n_volumes, const guint *volume_of, GError **error)
 {
     g_autoptr(LoomDataset) dataset = g_new0(LoomDataset, 1);
-    const guint n = g_strv_length(paths);
+    const guint n = g_strv_length(paths), files = n_volumes ? 1 : n_channels;
 
-    g_assert(n_channels);
-    if (!n || n % n_channels)
+    g_assert(n_channels && (!n_volumes || n_channels <= n_volumes));
+    if (!n || n % files)
         return loom_fail_null(error, LOOM_ERROR_CONFIG,
                               "%u image files, want %u for each case, one a channel", n,
                               n_channels);
@@ -368,9 +370,13 @@ LoomDataset *loom_dataset_from_files(char **paths, char *const *ids, guint n_cha
     dataset->channel_names = g_new0(char *, n_channels + 1);
     for (guint c = 0; c < n_channels; c++)
         dataset->channel_names[c] = g_strdup_printf("%u", c);
-    dataset->cases = g_new0(LoomCase, n / n_channels);
-    dataset->in_train = g_new(guint8, n / n_channels);
-    memset(dataset->in_train, 2, n / n_channels); /* both */
+    dataset->n_volumes = n_volumes;
+    dataset->volume_of = n_volumes ? g_new(guint, n_channels) : NULL;
+    for (guint c = 0; n_volumes && c < n_channels; c++)
+        dataset->volume_of[c] = volume_of ? volume_of[c] : c;
+    dataset->cases = g_new0(LoomCase, n / files);
+    dataset->in_train = g_new(guint8, n / files);
+    memset(dataset->in_train, 2, n / files); /* both */
     if (!loose_fill(dataset, paths, ids, error))
         return NULL;
     return g_steal_pointer(&dataset);

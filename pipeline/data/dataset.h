@@ -34,10 +34,12 @@ LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
 char *loom_label_values_text(char *const *names, const guint8 *values, guint n);
 /* Would loom_dataset_open know @folder by itself? */
 gboolean loom_dataset_known(const char *folder);
-/* Loose files: @paths of one case after the other, @n_channels each; no labels.  @ids: of the
- * cases; NULL: the file names without _0000 and .nii.gz.  All cases are in both splits. */
+/* Loose files: @paths of one case after the other, @n_channels each, or one that holds
+ * @n_volumes (0: a file a channel), of which @volume_of says the place of each channel (NULL:
+ * the first ones); no labels.  @ids: of the cases; NULL: the file names without _0000 and
+ * .nii.gz.  All cases are in both splits. */
 LoomDataset *loom_dataset_from_files(char **paths, char *const *ids, guint n_channels,
-                                     GError **error);
+                                     guint n_volumes, const guint *volume_of, GError **error);
 void loom_dataset_free(LoomDataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomDataset, loom_dataset_free)
 /* Reads every header and every label: sizes and grids that differ, values that are no label,

@@ -104,6 +104,25 @@ static void add_values(JsonBuilder *builder, const LoomDataset *dataset)
     json_builder_end_array(builder);
 }
 
+/* {"count": 4, "of_channels": [2]}: in files that hold all channels; null: there are none. */
+static void add_volumes(JsonBuilder *builder, const LoomDataset *dataset)
+{
+    json_builder_set_member_name(builder, "volumes");
+    if (!dataset || !dataset->n_volumes) {
+        json_builder_add_null_value(builder);
+        return;
+    }
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "count");
+    json_builder_add_int_value(builder, dataset->n_volumes);
+    json_builder_set_member_name(builder, "of_channels");
+    json_builder_begin_array(builder);
+    for (guint c = 0; c < dataset->n_channels; c++)
+        json_builder_add_int_value(builder, dataset->volume_of[c]);
+    json_builder_end_array(builder);
+    json_builder_end_object(builder);
+}
+
 static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, gint64 step,
                       const CheckpointBest *best)
 {
@@ -125,6 +144,7 @@ static char *describe(const CheckpointModel *predictor, const LoomContext *ctx, 
     add_values(builder, dataset);
     add_names(builder, "channels", dataset ? dataset->channel_names : NULL,
               dataset ? dataset->n_channels : 0);
+    add_volumes(builder, dataset);
     add_regions(builder, dataset);
     add_node(builder, "recipe", predictor->recipe ? json_node_copy(predictor->recipe) : NULL);
     add_node(builder, "metrics", latest ? json_from_string(latest, NULL) : NULL);

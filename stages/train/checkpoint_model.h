@@ -2,7 +2,8 @@
  *   model/MODEL.safetensors   the weights by their names
  *   model/model.json          weights: that file; model: its id; step; recipe:
  *     loom_host_recipe; labels, channels: names; label_values: what a mask holds for each
- *     label; metrics: the latest record, or null; keep: "last" or "best"; score: of the best,
+ *     label; volumes: where the channels lie in files that hold several; metrics: the latest
+ * record, or null; keep: "last" or "best"; score: of the best,
  *     {"reading", "value", "smooth"}, or null */
 #pragma once
 

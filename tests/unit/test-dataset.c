@@ -441,7 +441,7 @@ static void test_loose(void)
     g_autoptr(GError) error = NULL;
     guint n;
 
-    g_autoptr(LoomDataset) dataset = loom_dataset_from_files(paths, NULL, 2, &error);
+    g_autoptr(LoomDataset) dataset = loom_dataset_from_files(paths, NULL, 2, 0, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(dataset->n_cases, ==, 2);
     g_assert_cmpstr(dataset->cases[0].id, ==, "b");
@@ -454,16 +454,28 @@ static void test_loose(void)
     g_assert_cmpuint(n, ==, 2);
 
     char *const ids[] = {(char[]){"one"}, (char[]){"two"}, NULL};
-    g_autoptr(LoomDataset) named = loom_dataset_from_files(paths, ids, 2, &error);
+    g_autoptr(LoomDataset) named = loom_dataset_from_files(paths, ids, 2, 0, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(named->cases[0].id, ==, "one");
     g_assert_cmpstr(named->cases[1].id, ==, "two");
 
-    loom_assert_failed(loom_dataset_from_files(paths, NULL, 3, &error), error, LOOM_ERROR,
-                       LOOM_ERROR_CONFIG, "4 image files, want 3 for each case");
+    const guint places[] = {3, 1};
+    g_autoptr(LoomDataset) whole = loom_dataset_from_files(paths, NULL, 2, 4, places, &error);
+    loom_assert_failed(whole, error, LOOM_ERROR, LOOM_ERROR_CONFIG, "are both case 'b'");
     g_clear_error(&error);
-    loom_assert_failed(loom_dataset_from_files(same, NULL, 1, &error), error, LOOM_ERROR,
-                       LOOM_ERROR_CONFIG, "'x/a.nii.gz' and 'y/a_0000.nii' are both case 'a'");
+    g_autoptr(LoomDataset) chosen =
+        loom_dataset_from_files(paths + 1, NULL, 2, 4, places, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(chosen->n_cases, ==, 3); /* a file each */
+    g_assert_cmpuint(chosen->volume_of[0], ==, 3);
+    g_assert_cmpuint(loom_dataset_files(chosen), ==, 1);
+
+    loom_assert_failed(loom_dataset_from_files(paths, NULL, 3, 0, NULL, &error), error,
+                       LOOM_ERROR, LOOM_ERROR_CONFIG, "4 image files, want 3 for each case");
+    g_clear_error(&error);
+    loom_assert_failed(loom_dataset_from_files(same, NULL, 1, 0, NULL, &error), error,
+                       LOOM_ERROR, LOOM_ERROR_CONFIG,
+                       "'x/a.nii.gz' and 'y/a_0000.nii' are both case 'a'");
 }
 
 int main(int argc, char **argv)

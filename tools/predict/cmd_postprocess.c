@@ -98,7 +98,7 @@ static LoomDataset *dataset_open(const Search *search, const char *run, GError *
 static gboolean case_add(Search *search, const Predictor *predictor, const LoomDataset *dataset,
                          const LoomCase *one, GError **error)
 {
-    const ImageCase image = {one->id, one->images};
+    const ImageCase image = {one->id, one->images, dataset->n_volumes};
     PostprocessCase *pair = g_new0(PostprocessCase, 1);
     PredictResult result;
 
@@ -139,9 +139,13 @@ static gboolean cases_add(Search *search, const Predictor *predictor,
     return TRUE;
 }
 
-/* Masks of the validation are read by the data set, so they are written for it. */
-static void values_take(PredictModel *model, const LoomDataset *dataset)
+/* Images and masks of the validation are those of the data set, whatever the model says. */
+static void dataset_take(PredictModel *model, const LoomDataset *dataset)
 {
+    g_free(model->volume_of);
+    model->n_volumes = dataset->n_volumes;
+    model->volume_of =
+        g_memdup2(dataset->volume_of, dataset->n_channels * sizeof *dataset->volume_of);
     g_strfreev(model->labels);
     g_free(model->values);
     model->labels = g_strdupv(dataset->label_names);
@@ -172,7 +176,7 @@ static gboolean fold_add(Search *search, const char *run, GError **error)
     if (!dataset || !predict_models_read(&model, paths, error)
         || !predictor_open(&predictor, error))
         return FALSE;
-    values_take(&model, dataset);
+    dataset_take(&model, dataset);
     g_ptr_array_add(search->models, g_strdup(model.path));
     return cases_add(search, &predictor, dataset, error);
 }

@@ -42,8 +42,9 @@ static const CommandUsage usage = {
     .min = 1,
     .summary =
         "MODEL: a run's folder, its model/ or model.json; a folder of fold_0, fold_1, ...\n"
-        "is the mean of its folds.  IN: NIfTI files, folders; channels NAME_0000, ...,\n"
-        "or folders as KiTS19 or BraTS20 lay them out.",
+        "is the mean of its folds.  IN: NIfTI files, folders; channels NAME_0000, ...\n"
+        "or along the fourth axis of one file, in the order of model.json; or folders\n"
+        "as KiTS19 or BraTS20 lay them out.",
     .example = "segloom predict runs/hippocampus data/unseen -o masks",
     .options = options,
     .flags = COMMAND_MODULES,

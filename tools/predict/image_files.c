@@ -1,7 +1,7 @@
 /* image_files - NIfTI files that a person named: files, folders, channels of a case. */
 #include "image_files.h"
 
-#include <loom/plugin.h>
+#include <loom/data.h>
 
 #include <string.h>
 
@@ -126,26 +126,45 @@ static ImageCase *case_named(GPtrArray *cases, const char *id, guint n_channels)
     return one;
 }
 
+/* Along the fourth axis and those behind it; 0: the header says nothing. */
+static guint volumes_of(const char *path)
+{
+    LoomVolumeHeader header;
+    guint64 volumes = 1;
+
+    if (!loom_volume_read_header(path, &header, NULL))
+        return 0;
+    for (guint i = 3; i < header.n_dims; i++)
+        volumes *= (guint64)header.shape[i];
+    return (guint)MIN(volumes, G_MAXUINT); /* the header was checked: it is no more than that */
+}
+
 static gboolean file_add(GPtrArray *cases, const char *path, guint n_channels, GError **error)
 {
+    const guint volumes = volumes_of(path);
     g_autofree char *id = image_file_stem(path);
-    gint channel = channel_cut(id);
+    gint channel = volumes > 1 ? -1 : channel_cut(id);
 
-    if (channel < 0 && n_channels > 1)
-        return loom_fail(error, LOOM_ERROR_CONFIG,
-                         "'%s': the model takes %u channels, want files named NAME_0000, "
-                         "NAME_0001, ...",
-                         path, n_channels);
+    if (channel < 0 && n_channels > 1 && volumes == 1)
+        return loom_fail(
+            error, LOOM_ERROR_CONFIG,
+            "'%s' holds 1 channel, the model takes %u: want files named NAME_0000, "
+            "NAME_0001, ..., or one with the channels along its fourth axis",
+            path, n_channels);
     if (channel >= (gint)n_channels)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "'%s' is channel %d, the model takes %u (counted from 0)", path,
                          channel, n_channels);
     ImageCase *one = case_named(cases, id, n_channels);
+    const gboolean whole = volumes > 1 || (channel < 0 && n_channels > 1);
     char **slot = &one->channels[MAX(channel, 0)];
-    if (*slot)
-        return loom_fail(error, LOOM_ERROR_CONFIG, "'%s' and '%s' are the same channel of '%s'",
-                         *slot, path, id);
+    for (guint c = 0; c < n_channels; c++)
+        if (one->channels[c] && (whole || one->volumes || &one->channels[c] == slot))
+            return loom_fail(error, LOOM_ERROR_CONFIG,
+                             "'%s' and '%s' are the same channel of '%s'", one->channels[c],
+                             path, id);
     *slot = g_strdup(path);
+    one->volumes = whole ? MAX(volumes, 1) : 0;
     return TRUE;
 }
 
@@ -160,7 +179,7 @@ GPtrArray *image_cases_group(const GPtrArray *paths, guint n_channels, GError **
     for (guint i = 0; i < cases->len; i++) {
         const ImageCase *one = cases->pdata[i];
 
-        for (guint c = 0; c < n_channels; c++)
+        for (guint c = 0; c < n_channels && !one->volumes; c++)
             if (!one->channels[c])
                 return loom_fail_null(error, LOOM_ERROR_CONFIG,
                                       "case '%s': channel %u is missing (%s_%04u.nii.gz)",

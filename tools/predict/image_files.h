@@ -17,12 +17,14 @@ char *image_files_dataset(const char *path);
 
 typedef struct {
     char *id;
-    char **channels; /* paths; ends with NULL */
+    char **channels; /* paths: one a channel, or one of all; ends with NULL */
+    guint volumes;   /* along the fourth axis of the one file; 0: a file a channel */
 } ImageCase;
 
 void image_case_free(ImageCase *one);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageCase, image_case_free)
 /* Groups NAME_0000, NAME_0001, ... by NAME, in the order of the names; of one channel, a file
- * needs no number.  Fails with LOOM_ERROR_CONFIG, naming the case and the channel, where one is
- * missing, twice there or too many. */
+ * needs no number.  A file with several volumes along its fourth axis is a case by itself.
+ * Fails with LOOM_ERROR_CONFIG, naming the case and the channel, where one is missing, twice
+ * there or too many. */
 GPtrArray *image_cases_group(const GPtrArray *paths, guint n_channels, GError **error);

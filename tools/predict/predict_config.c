@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define FORMAT_VERSION "1"
+#define VOLUMES_MOST 1024       /* in one file */
 #define CONFIG_NAME "(predict)" /* the config's name in messages */
 
 void predict_model_clear(PredictModel *model)
@@ -18,6 +19,7 @@ void predict_model_clear(PredictModel *model)
     g_clear_pointer(&model->weights, g_ptr_array_unref);
     g_clear_pointer(&model->recipe, loom_node_free);
     g_clear_pointer(&model->channels, g_strfreev);
+    g_clear_pointer(&model->volume_of, g_free);
     g_clear_pointer(&model->labels, g_strfreev);
     g_clear_pointer(&model->values, g_free);
 }
@@ -80,6 +82,38 @@ static gboolean channels_read(PredictModel *model, const LoomNode *root, GError 
     return TRUE;
 }
 
+/* A whole number below @end. */
+static gboolean number_read(const LoomNode *node, guint end, guint *number)
+{
+    guint64 found = 0;
+
+    if (!node || node->type != LOOM_NODE_SCALAR
+        || !g_ascii_string_to_unsigned(node->text, 10, 0, end - 1, &found, NULL))
+        return FALSE;
+    *number = (guint)found;
+    return TRUE;
+}
+
+static gboolean volumes_read(PredictModel *model, const LoomNode *root, GError **error)
+{
+    const LoomNode *volumes = loom_node_get(root, "volumes");
+    const LoomNode *places = loom_node_get(volumes, "of_channels");
+    gboolean read;
+
+    if (!volumes || volumes->type != LOOM_NODE_MAPPING)
+        return TRUE;
+    read = number_read(loom_node_get(volumes, "count"), VOLUMES_MOST, &model->n_volumes)
+           && model->n_volumes >= model->n_channels && places
+           && places->type == LOOM_NODE_SEQUENCE && places->items->len == model->n_channels;
+    model->volume_of = g_new0(guint, model->n_channels);
+    for (guint c = 0; read && c < model->n_channels; c++)
+        read = number_read(places->items->pdata[c], model->n_volumes, &model->volume_of[c]);
+    return read
+           || loom_fail(error, LOOM_ERROR_FORMAT,
+                        "'%s': volumes does not say where each of %u channels lies",
+                        model->path, model->n_channels);
+}
+
 /* Models that say nothing of it write the numbers of their classes. */
 static gboolean labels_read(PredictModel *model, const LoomNode *root, GError **error)
 {
@@ -95,11 +129,9 @@ static gboolean labels_read(PredictModel *model, const LoomNode *root, GError **
     model->n_labels = n;
     model->values = g_new(guint8, n);
     for (guint k = 0; k < n; k++) {
-        const LoomNode *value = values->items->pdata[k];
-        guint64 number = 0;
+        guint number;
 
-        if (value->type != LOOM_NODE_SCALAR
-            || !g_ascii_string_to_unsigned(value->text, 10, 0, 255, &number, NULL))
+        if (!number_read(values->items->pdata[k], 256, &number))
             return loom_fail(error, LOOM_ERROR_FORMAT,
                              "'%s': label_values holds what is no number from 0 to 255",
                              model->path);
@@ -156,7 +188,8 @@ gboolean predict_model_read(PredictModel *model, const char *path, GError **erro
             "that predicts",
             model->path);
     model->recipe = loom_node_copy(recipe);
-    return channels_read(model, root, error) && labels_read(model, root, error);
+    return channels_read(model, root, error) && volumes_read(model, root, error)
+           && labels_read(model, root, error);
 }
 
 /* ---- the config --------------------------------------------------------------------- */

@@ -11,6 +11,8 @@ typedef struct {
     LoomNode *recipe;   /* {"models": ..., "stages": ...} */
     guint n_channels;   /* images a case */
     char **channels;    /* their names; NULL: not known */
+    guint n_volumes;    /* in files that hold all channels; 0: there were none in training */
+    guint *volume_of;   /* n_channels: their places there */
     char **labels;      /* names of class 0, 1, ...; NULL: not known */
     guint8 *values;     /* n_labels: what is written for each; NULL: its number */
     guint n_labels;

@@ -50,6 +50,26 @@ static gboolean folders_add(const char *path, const PredictModel *model, GPtrArr
     return TRUE;
 }
 
+/* A file that cannot be read is found when it is its turn: it costs no other case. */
+static gboolean volumes_check(const GPtrArray *cases, const PredictModel *model, GError **error)
+{
+    g_autofree char *names = model->channels ? g_strjoinv(", ", model->channels) : NULL;
+
+    for (guint i = 0; i < cases->len; i++) {
+        const ImageCase *one = cases->pdata[i];
+
+        if (one->volumes > 1 && one->volumes != model->n_channels
+            && one->volumes != model->n_volumes)
+            return loom_fail(error, LOOM_ERROR_CONFIG,
+                             "'%s' has %u volumes along its fourth axis, the model takes %u "
+                             "channel%s%s%s%s: want one volume each, in this order",
+                             one->channels[0], one->volumes, model->n_channels,
+                             model->n_channels == 1 ? "" : "s", names ? " (" : "",
+                             names ? names : "", names ? ")" : "");
+    }
+    return TRUE;
+}
+
 static gboolean ids_check(const GPtrArray *cases, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
@@ -88,5 +108,7 @@ GPtrArray *predict_images(char *const *arguments, const PredictModel *model, GEr
     if (!loose)
         return NULL;
     g_ptr_array_extend_and_steal(cases, g_steal_pointer(&loose));
-    return ids_check(cases, error) ? g_steal_pointer(&cases) : NULL;
+    return volumes_check(cases, model, error) && ids_check(cases, error)
+               ? g_steal_pointer(&cases)
+               : NULL;
 }

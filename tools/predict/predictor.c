@@ -40,6 +40,8 @@ void predictor_close(Predictor *predictor)
 /* An image that alone breaks the ceiling is not even read. */
 static gboolean image_fits(const Predictor *predictor, const ImageCase *one, GError **error)
 {
+    const guint volumes = MAX(one->volumes, 1); /* of one file; the chosen ones once more */
+    const guint chosen = one->volumes ? predictor->model->n_channels : 0;
     guint64 bytes = machine_memory_used();
 
     if (!predictor->how.memory)
@@ -52,7 +54,8 @@ static gboolean image_fits(const Predictor *predictor, const ImageCase *one, GEr
         const gint64 *size = header.geometry.size;
         /* f32, the mask once; while a second channel is read the first ones are held twice */
         bytes += (guint64)(size[0] * size[1] * size[2])
-                 * (channel == one->channels ? sizeof(float) + 1 : 2 * sizeof(float));
+                 * (channel == one->channels ? (volumes + chosen) * sizeof(float) + 1
+                                             : 2 * sizeof(float));
     }
     if (bytes <= predictor->how.memory)
         return TRUE;
@@ -99,13 +102,16 @@ static LoomRunEnd case_run(const Predictor *predictor, const ImageCase *one,
 {
     g_autoptr(LoomNode) config = predict_config(predictor->model, &predictor->how, error);
     Listener listener = {predictor, one, sweep};
+    const PredictModel *model = predictor->model;
+    const guint volumes = one->volumes ? MAX(one->volumes, model->n_channels) : 0;
+    const guint *places = one->volumes == model->n_volumes ? model->volume_of : NULL;
     char *const ids[] = {one->id, NULL}; /* not every layout names its files by the case */
     LoomRunOptions how = {
         .folder = predictor->scratch, .record = record_take, .data = &listener};
 
     if (!config
-        || !(how.dataset = loom_dataset_from_files(one->channels, ids,
-                                                   predictor->model->n_channels, error)))
+        || !(how.dataset = loom_dataset_from_files(one->channels, ids, model->n_channels,
+                                                   volumes, places, error)))
         return LOOM_RUN_FAILED;
     g_autoptr(LoomRun) run = loom_run_open(config, predictor->registry, &how, error);
     if (!run)
