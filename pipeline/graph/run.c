@@ -302,6 +302,8 @@ static void run_look(LoomRun *run)
     GError *cause = NULL;
     gboolean good = kept(run, top_read(run, &scope, &cause), &cause);
 
+    if (run->config->type != LOOM_NODE_MAPPING)
+        return; /* it has no sections to look at */
     good = kept(run, run_read(run, &scope, &cause), &cause) && good;
     good = kept(run, place_read(run, &cause), &cause) && good;
     good = kept(run, graphs_build(run, &scope, &cause), &cause) && good;
