@@ -71,20 +71,6 @@ static int kind_unknown(const LoomRegistry *registry, const char *name)
                              hint, all);
 }
 
-static int plugin_unknown(const LoomRegistry *registry, LoomKind kind, const char *name)
-{
-    g_autofree const LoomPlugin **list = loom_registry_list(registry, kind);
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-
-    for (const LoomPlugin **plugin = list; *plugin; plugin++)
-        g_strv_builder_add(builder, (*plugin)->name);
-    g_auto(GStrv) names = g_strv_builder_end(builder);
-    g_autofree char *hint = loom_did_you_mean(name, (const char *const *)names);
-    g_autofree char *all = g_strjoinv(", ", names);
-    return command_fail_text(COMMAND_WRONG, "there is no %s '%s'%s (there are: %s)",
-                             loom_kind_name(kind), name, hint, all);
-}
-
 /* A list, or with --markdown and --yaml every plugin of @kind in full; 0: of all kinds. */
 static void kinds_append(const LoomRegistry *registry, LoomKind only, GString *out)
 {
@@ -105,6 +91,7 @@ int cmd_inspect(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
     g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
     LoomKind kind = (LoomKind)0;
 
     if (!command_parse(&line, &usage, argc, argv))
@@ -117,10 +104,11 @@ int cmd_inspect(int argc, char **argv)
     if (line.arguments[0] && !(kind = loom_kind_from(line.arguments[0])))
         return kind_unknown(registry, line.arguments[0]);
     if (kind && line.arguments[1]) {
-        const LoomPlugin *plugin = loom_registry_find(registry, kind, line.arguments[1]);
+        const LoomPlugin *plugin =
+            loom_registry_need(registry, kind, line.arguments[1], &error);
 
         if (!plugin)
-            return plugin_unknown(registry, kind, line.arguments[1]);
+            return command_fail(COMMAND_WRONG, error);
         plugin_append(registry, plugin, out);
     } else {
         kinds_append(registry, kind, out);

@@ -22,21 +22,13 @@ const LoomPlugin *loom_instance_plugin(LoomKind kind, const LoomNode *node,
                           kind_name);
         return NULL;
     }
-    const LoomPlugin *plugin = loom_registry_find(scope->registry, kind, use->text);
-    if (plugin)
-        return plugin;
+    const LoomPlugin *plugin = loom_registry_need(scope->registry, kind, use->text, error);
+    if (!plugin) {
+        g_autofree char *place = loom_node_place(use);
 
-    g_autofree const LoomPlugin **list = loom_registry_list(scope->registry, kind);
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    for (const LoomPlugin **known = list; *known; known++)
-        g_strv_builder_add(builder, (*known)->name);
-    g_auto(GStrv) names = g_strv_builder_end(builder);
-    g_autofree char *hint = loom_did_you_mean(use->text, (const char *const *)names);
-    g_autofree char *all = *hint ? NULL : loom_words_join((const char *const *)names);
-    loom_node_fail_as(use, "E-NAME-UNKNOWN", error, "there is no %s '%s'%s%s%s%s", kind_name,
-                      use->text, hint, all ? " (there are: " : "", all ? all : "",
-                      all ? ")" : "");
-    return NULL;
+        g_prefix_error(error, "%s: ", place);
+    }
+    return plugin;
 }
 
 LoomInstance *loom_instance_new(LoomKind kind, const char *id, const LoomNode *node,

@@ -347,6 +347,25 @@ const LoomPlugin **loom_registry_list(const LoomRegistry *registry, LoomKind kin
     return (const LoomPlugin **)(gpointer)g_ptr_array_free(found, FALSE);
 }
 
+const LoomPlugin *loom_registry_need(const LoomRegistry *registry, LoomKind kind,
+                                     const char *name, GError **error)
+{
+    const LoomPlugin *plugin = loom_registry_find(registry, kind, name);
+
+    if (plugin)
+        return plugin;
+    g_autofree const LoomPlugin **list = loom_registry_list(registry, kind);
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    for (const LoomPlugin **known = list; *known; known++)
+        g_strv_builder_add(builder, (*known)->name);
+    g_auto(GStrv) names = g_strv_builder_end(builder);
+    g_autofree char *hint = loom_did_you_mean(name, (const char *const *)names);
+    g_autofree char *all = *hint ? NULL : g_strjoinv(", ", names);
+    return loom_fail_as_null(error, "E-NAME-UNKNOWN", LOOM_ERROR_CONFIG,
+                             "there is no %s '%s'%s%s%s%s", loom_kind_name(kind), name, hint,
+                             all ? " (there are: " : "", all ? all : "", all ? ")" : "");
+}
+
 char *loom_registry_origin(const LoomRegistry *registry, const LoomPlugin *plugin)
 {
     for (guint i = 0; i < registry->entries->len; i++) {

@@ -21,6 +21,9 @@ gboolean loom_registry_add(LoomRegistry *registry, const LoomModule *module, con
 /* NULL: none of that name. */
 const LoomPlugin *loom_registry_find(const LoomRegistry *registry, LoomKind kind,
                                      const char *name);
+/* The same; where there is none, E-NAME-UNKNOWN with a near name, or with all there are. */
+const LoomPlugin *loom_registry_need(const LoomRegistry *registry, LoomKind kind,
+                                     const char *name, GError **error);
 /* All of a kind in the order of their names, ends with NULL; (transfer container), g_free. */
 const LoomPlugin **loom_registry_list(const LoomRegistry *registry, LoomKind kind);
 /* "loss_dice.so 0.1, ABI 1.0": the module that brought @plugin; (transfer full). */

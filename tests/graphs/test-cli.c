@@ -92,6 +92,7 @@ static void test_usage(void)
     assert_refused(NULL, "predict model image -o out --memory 4Gb", 2, "'4Gb' is no size");
     assert_refused(NULL, "predict model image -o out --mirror DX", 2, "'DX', want letters");
     assert_refused(NULL, "run --moduls a b", 2, "did you mean '--modules'?");
+    assert_refused(NULL, "predict model image -o out --backend cup", 2, "did you mean 'cpu'?");
     assert_refused(NULL, "inspect stag", 2, "did you mean 'stage'?");
     assert_refused(NULL, "inspect crop", 2,
                    "no kind 'crop', but a stage: segloom inspect stage");

@@ -81,11 +81,7 @@ static gboolean order_check(const LoomRegistry *registry, const BenchOrder *orde
     if (!g_strv_contains(ways, order->over))
         return loom_fail(error, LOOM_ERROR_CONFIG, "--over: '%s', want tcp, ipc or shm",
                          order->over);
-    if (!loom_registry_find(registry, LOOM_KIND_COLLECTIVE, order->collective))
-        return loom_fail(error, LOOM_ERROR_CONFIG,
-                         "there is no collective '%s' (see 'segloom inspect collective')",
-                         order->collective);
-    return TRUE;
+    return loom_registry_need(registry, LOOM_KIND_COLLECTIVE, order->collective, error) != NULL;
 }
 
 /* ---- processes ---------------------------------------------------------------------- */

@@ -275,9 +275,8 @@ static LoomNode *config_make(const LoomRegistry *registry, GError **error)
     const char *name = backend_option ? backend_option : "cpu";
     g_autofree char *here = g_get_current_dir();
 
-    if (!loom_registry_find(registry, LOOM_KIND_BACKEND, name))
-        return loom_fail_null(error, LOOM_ERROR_CONFIG,
-                              "there is no backend '%s' (see 'segloom inspect backend')", name);
+    if (!loom_registry_need(registry, LOOM_KIND_BACKEND, name, error))
+        return NULL;
     g_autofree char *text =
         g_strdup_printf("backend: {use: %s, threads: %d}\n", name, threads_option);
     g_autoptr(LoomNode) config = loom_yaml_parse(text, strlen(text), "(bench)", here, error);

@@ -59,10 +59,7 @@ static gboolean order_read(Order *order, const LoomRegistry *registry, GError **
         || !bench_count("--repeat", repeat_option, 100000, error)
         || (threads_option && !bench_count("--threads", threads_option, 1024, error)))
         return FALSE;
-    return loom_registry_find(registry, LOOM_KIND_BACKEND, order->backend)
-           || loom_fail(error, LOOM_ERROR_CONFIG,
-                        "there is no backend '%s' (see 'segloom inspect backend')",
-                        order->backend);
+    return loom_registry_need(registry, LOOM_KIND_BACKEND, order->backend, error) != NULL;
 }
 
 /* ---- the run ------------------------------------------------------------------------ */

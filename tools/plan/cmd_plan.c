@@ -145,18 +145,9 @@ static gboolean numbers_take(PlanWishes *wishes, GError **error)
 /* "{use: NAME}" of a loss that there is; (transfer full). */
 static char *loss_yaml(const LoomRegistry *registry, GError **error)
 {
-    g_autofree const LoomPlugin **losses = loom_registry_list(registry, LOOM_KIND_LOSS);
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-
-    if (loom_registry_find(registry, LOOM_KIND_LOSS, loss_option))
-        return g_strdup_printf("{use: %s}", loss_option);
-    for (const LoomPlugin **loss = losses; *loss; loss++)
-        g_strv_builder_add(builder, (*loss)->name);
-    g_auto(GStrv) names = g_strv_builder_end(builder);
-    g_autofree char *hint = loom_did_you_mean(loss_option, (const char *const *)names);
-    return loom_fail_null(error, LOOM_ERROR_CONFIG,
-                          "there is no loss '%s'%s (see 'segloom inspect loss')", loss_option,
-                          hint);
+    return loom_registry_need(registry, LOOM_KIND_LOSS, loss_option, error)
+               ? g_strdup_printf("{use: %s}", loss_option)
+               : NULL;
 }
 
 static gboolean output_check(const char *path, GError **error)

@@ -67,7 +67,7 @@ static gboolean memory_read(guint64 *bytes, GError **error)
                         memory_option);
 }
 
-static gboolean options_read(PredictHow *how, GError **error)
+static gboolean options_read(PredictHow *how, const LoomRegistry *registry, GError **error)
 {
     if (threads_option < 0 || threads_option > 1024)
         return loom_fail(error, LOOM_ERROR_CONFIG, "--threads: want 0 to 1024");
@@ -78,7 +78,8 @@ static gboolean options_read(PredictHow *how, GError **error)
     how->backend = backend_option ? backend_option : PREDICT_BACKEND;
     how->threads = threads_option;
     how->mirror = mirror_option;
-    return memory_read(&how->memory, error);
+    return loom_registry_need(registry, LOOM_KIND_BACKEND, how->backend, error)
+           && memory_read(&how->memory, error);
 }
 
 /* ---- what is said ------------------------------------------------------------------- */
@@ -227,7 +228,7 @@ static int predict_with(const CommandLine *line, const LoomRegistry *registry)
                                    .overwrite = overwrite_option};
     g_autoptr(GError) error = NULL;
 
-    if (!options_read(&predictor.how, &error)
+    if (!options_read(&predictor.how, registry, &error)
         || !predict_models_read(&model, model_option ? model_option : first, &error))
         return command_fail(COMMAND_WRONG, error);
     g_autoptr(GPtrArray) cases = predict_images(images, &model, &error);
