@@ -395,6 +395,7 @@ static void test_run_predict(void)
         assert_made(run, *name);
     assert_refused(folder, "run c.yaml", 2, "--resume");
     assert_refused(folder, "plan c.yaml", 2, "/c.yaml' is no folder\n");
+    assert_refused(folder, "postprocess c.yaml", 2, "'c.yaml' holds no model: want a run's");
     g_auto(Typed) again =
         type(folder, "run runs/c/config.yaml -o again"); /* what took effect */
     g_assert_cmpint(again.code, ==, 0);

@@ -186,7 +186,7 @@ static gboolean folds_add(Search *search, const char *run, GError **error)
 {
     g_autofree char *own = predict_model_json(run);
 
-    if (own)
+    if (own && g_file_test(run, G_FILE_TEST_IS_DIR)) /* its config.yaml is wanted too */
         return fold_add(search, run, error);
     for (guint fold = 0; fold < FOLDS_MOST; fold++) {
         g_autofree char *name = g_strdup_printf("fold_%u", fold);
