@@ -3,10 +3,11 @@
  *   zscore   y = (x - mean(x)) / sd(x)               of this case
  *   rescale  y = (x - min(x)) / (max(x) - min(x))    of this case
  *   none     y = x
- * With `mask` the statistics of zscore are of the voxels in which any channel is not 0, and the
- * others become 0: for heads cut out of their background.
+ * With `mask` the statistics of zscore are of the voxels in which any channel is not 0, or
+ * which such voxels enclose; the others become 0: for heads cut out of their background.
  * Source: Isensee et al. 2021 (nnU-Net), intensity normalisation. */
 #include <loom/loom.h>
+#include <loom/morphology.h>
 
 #include <math.h>
 
@@ -15,7 +16,7 @@
 typedef struct {
     LoomInts schemes;
     LoomFloats clip, mean, std;
-    gboolean mask;
+    gboolean mask, fill;
 } Normalise;
 
 enum { SCHEME_CT, SCHEME_ZSCORE, SCHEME_RESCALE, SCHEME_NONE };
@@ -34,6 +35,8 @@ static const LoomParam normalise_params[] = {
     LOOM_BOOL(Normalise, mask, "false",
               "zscore: of the voxels where any channel is not 0; the others become 0 (put it "
               "before resample, whose splines leave no 0)"),
+    LOOM_BOOL(Normalise, fill, "true",
+              "mask: what it encloses belongs to it, ventricles of 0 say"),
     {0},
 };
 
@@ -132,11 +135,12 @@ static gboolean channel_finite(const float *x, gint64 count)
     return sum == 0;
 }
 
-/* 1 where any channel is not 0; (transfer full), NULL: no memory. */
-static guint8 *mask_of(const LoomTensor *image, GError **error)
+/* 1 where any channel is not 0, and inside of that; (transfer full), NULL: no memory. */
+static guint8 *mask_of(const Normalise *normalise, const LoomTensor *image, LoomPool *pool,
+                       GError **error)
 {
     const gint64 voxels = loom_tensor_count_from(image, 'D');
-    guint8 *inside = g_try_new0(guint8, (gsize)voxels);
+    g_autofree guint8 *inside = g_try_new0(guint8, (gsize)voxels);
 
     for (gint64 c = 0; inside && c < loom_tensor_size(image, 'C'); c++) {
         const float *x = loom_tensor_f32(image) + c * voxels;
@@ -145,9 +149,11 @@ static guint8 *mask_of(const LoomTensor *image, GError **error)
             inside[v] |= x[v] != 0;
     }
     if (!inside)
-        loom_fail(error, LOOM_ERROR_LIMIT,
-                  "no memory for the mask of %" G_GINT64_FORMAT " voxels", voxels);
-    return inside;
+        return loom_fail_null(error, LOOM_ERROR_LIMIT,
+                              "no memory for the mask of %" G_GINT64_FORMAT " voxels", voxels);
+    if (normalise->fill && !loom_holes_fill(inside, loom_tensor_shape(image) + 1, pool, error))
+        return NULL;
+    return g_steal_pointer(&inside);
 }
 
 /* ---- a case ------------------------------------------------------------------------- */
@@ -194,7 +200,7 @@ static gboolean normalise_map(gpointer self, LoomPacket *packet, LoomContext *ct
                          "%u schemes for %" G_GINT64_FORMAT
                          " channels, want one a channel or one for all",
                          normalise->schemes.n, channels);
-    if (normalise->mask && !(inside = mask_of(image, error)))
+    if (normalise->mask && !(inside = mask_of(normalise, image, loom_context_pool(ctx), error)))
         return FALSE;
     finite = g_new0(gboolean, (gsize)channels);
     Job job = {normalise, loom_tensor_f32_mut(image), inside,

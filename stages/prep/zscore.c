@@ -1,7 +1,8 @@
 /* zscore - zero mean and unit deviation, for each image and channel:
  *   y = (x - mean) / max(sd, 1e-8),  sd of the population
- * With `mask: nonzero` over the voxels that are not 0, and the others stay 0.
- * Source: Isensee et al. 2021 (nnU-Net), z-score normalisation. */
+ * With `mask: nonzero` over the voxels that are not 0, and the others stay 0.  (nnU-Net's mask,
+ * of all channels and with what it encloses, is that of `normalise`.) Source: Isensee et al.
+ * 2021 (nnU-Net), z-score normalisation. */
 #include <loom/loom.h>
 
 #include <math.h>

@@ -88,4 +88,5 @@ def main():
         print(",".join([str(seed), what, *map(str, (*orders, *size, *out_size)), *out]))
 
 
-main()
+if __name__ == "__main__":
+    main()

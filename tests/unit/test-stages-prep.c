@@ -152,6 +152,32 @@ static void test_normalise_masked(void)
         expected, 8, 1e-6);
 }
 
+/* A shell of 26 voxels of a around one 0, beside a plane of nothing.  nnU-Net's mask holds the
+ * 0 as well: mean 26 a / 27, deviation a sqrt(26) / 27, so the shell becomes 1 / sqrt(26) and
+ * the 0 becomes -sqrt(26).  With fill: false only the shell is measured, which is constant. */
+static void test_normalise_filled(void)
+{
+    static const char *const yaml[] = {
+        "{use: normalise, schemes: zscore, mask: true}",
+        "{use: normalise, schemes: zscore, mask: true, fill: false}"};
+
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(LoomTestStage) stage = loom_test_stage(yaml[i], NULL, NULL);
+        LoomTensor *image =
+            loom_tensor_new(LOOM_F32, "CDHW", (const gint64[]){1, 3, 3, 4}, NULL);
+
+        for (gint64 v = 0; v < 36; v++)
+            loom_tensor_f32_mut(image)[v] = v % 4 == 3 || v == 17 ? 0 : 7;
+        const float *y = through(stage, image);
+        for (gint64 v = 0; v < 36; v++)
+            loom_assert_near((double)y[v],
+                             i || v % 4 == 3 ? 0
+                             : v == 17       ? -sqrt(26)
+                                             : 1 / sqrt(26),
+                             1e-6);
+    }
+}
+
 static void test_normalise_constant(void)
 {
     static const char *const schemes[] = {"zscore", "rescale"};
@@ -219,6 +245,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/zscore/not-finite", test_zscore_not_finite);
     g_test_add_func("/stages/normalise/values", test_normalise);
     g_test_add_func("/stages/normalise/masked", test_normalise_masked);
+    g_test_add_func("/stages/normalise/filled", test_normalise_filled);
     g_test_add_func("/stages/normalise/constant", test_normalise_constant);
     g_test_add_func("/stages/normalise/refused", test_normalise_refused);
     return loom_test_run();

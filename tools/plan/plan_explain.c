@@ -103,8 +103,9 @@ static void channels_add(GString *text, const Plan *plan)
     for (guint c = 0; c < plan->fingerprint->n_channels; c++)
         channel_add(text, plan, c);
     item_add(text, "mask",
-             plan->masked ? "z-scores over voxels that are not 0: the box keeps less than 75 %%"
-                          : "none: the box keeps 75 %% of a case or more");
+             plan->masked
+                 ? "z-scores over what is not 0, or enclosed: the box keeps less than 75 %%"
+                 : "none: the box keeps 75 %% of a case or more");
 }
 
 /* ---- a network ---------------------------------------------------------------------- */

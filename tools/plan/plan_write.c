@@ -162,7 +162,8 @@ static void normalise_add(GString *text, const Plan *plan, const char *from)
         line_add(text, 6, "the same", "std: %s", sds);
     }
     if (plan->masked)
-        line_add(text, 6, "statistics over what is not 0: the rest was cut away", "mask: true");
+        line_add(text, 6, "statistics over what is not 0, or enclosed: the rest was cut away",
+                 "mask: true");
 }
 
 static const char *spacing_why(const Plan *plan, const PlanVariant *variant)

@@ -49,6 +49,13 @@ LOOM_EXPORT gint64 loom_parts_clean(guint8 *label, const gint64 shape[3],
                                     const gboolean of[256], gboolean largest, gint64 least,
                                     int neighbours, LoomPool *pool, GError **error);
 
+/* loom_holes_fill - sets what the mask encloses: unset voxels from which no way over faces
+ * leads to the end of the volume
+ * @mask: (D,H,W), edited: they become 1.
+ * Errors: LOOM_ERROR_LIMIT as loom_components, or for no memory: five bytes a voxel. */
+LOOM_EXPORT gboolean loom_holes_fill(guint8 *mask, const gint64 shape[3], LoomPool *pool,
+                                     GError **error);
+
 /* loom_border - the set voxels with an unset one, or the end of the volume, across a face
  * @border: (D,H,W), overwritten with 0 and 1.
  * The mask without its erosion by the 6-neighbourhood, as MedPy and MONAI take it.
