@@ -4,7 +4,8 @@
  *
  * Where an axis is thick, voxels more than three times as long as the shortest edge, before or
  * else after, splines would invent what lies between its slices: along it the nearest slice is
- * taken, and each plane is resampled on its own.
+ * taken, and each plane is resampled on its own.  Splines swing beyond the intensities at
+ * edges: `clip` ends them at those of the channel, or of the plane.
  * Source: Isensee et al. 2021 (nnU-Net), resampling of anisotropic cases. */
 #include <loom/loom.h>
 #include <loom/resample.h>
@@ -15,6 +16,7 @@
 typedef struct {
     LoomFloats spacing;
     int order;
+    gboolean clip;
     guint64 limit;
 } Resample;
 
@@ -24,6 +26,8 @@ static const LoomParam resample_params[] = {
     LOOM_FLOATS(Resample, spacing, NULL, 1e-3, 1e3, "mm", "of a voxel: D, H, W"),
     LOOM_ENUM(Resample, order, "3", resample_orders,
               "of the image: 3 cubic splines, 1 linear; labels are always linear"),
+    LOOM_BOOL(Resample, clip, "true",
+              "splines end at the least and the greatest intensity of the channel, or slice"),
     LOOM_BYTES(Resample, limit, "8GiB", 1, 1e15, "voxels of one case, refused above"),
     {0},
 };
@@ -62,6 +66,8 @@ static guint thick_axis(const double mm[3])
 
 typedef struct {
     LoomResampleAxis *image[3], *label[3]; /* D, H, W */
+    guint thick;                           /* of them; 3: none */
+    gboolean clip;
 } Axes;
 
 static void axes_clear(Axes *axes)
@@ -72,6 +78,14 @@ static void axes_clear(Axes *axes)
     }
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Axes, axes_clear)
+
+static gboolean channel_resample(const Axes *axes, const float *from, float *to, LoomPool *pool,
+                                 GError **error)
+{
+    return loom_resample_volume(axes->image, from, to, pool, error)
+           && (!axes->clip
+               || loom_resample_clip(axes->image, axes->thick, from, to, pool, error));
+}
 
 static gboolean slot_resample(LoomPacket *packet, const Axes *axes, LoomPool *pool,
                               GError **error)
@@ -89,8 +103,8 @@ static gboolean slot_resample(LoomPacket *packet, const Axes *axes, LoomPool *po
     const gint64 in = loom_tensor_count_from(image, 'D');
     const gint64 out = loom_tensor_count_from(images, 'D');
     for (gint64 c = 0; c < channels; c++)
-        if (!loom_resample_volume(axes->image, loom_tensor_f32(image) + c * in,
-                                  loom_tensor_f32_mut(images) + c * out, pool, error))
+        if (!channel_resample(axes, loom_tensor_f32(image) + c * in,
+                              loom_tensor_f32_mut(images) + c * out, pool, error))
             return FALSE;
     if (label) {
         loom_resample_labels(axes->label, loom_tensor_u8(label), loom_tensor_u8_mut(labels),
@@ -164,13 +178,14 @@ static gboolean resample_map(gpointer self, LoomPacket *packet, LoomContext *ctx
                           geometry->spacing_mm[0]};
     if (!sizes_find(resample, image, mm, size, error))
         return FALSE;
-    guint thick = thick_axis(mm);
-    if (thick == 3)
-        thick = thick_axis(resample->spacing.v);
+    axes.thick = thick_axis(mm);
+    if (axes.thick == 3)
+        axes.thick = thick_axis(resample->spacing.v);
+    axes.clip = resample->clip && order == 3;
     for (guint i = 0; i < 3; i++) {
         moves = moves || size[i] != volume[i];
-        axes.image[i] = loom_resample_axis_new(volume[i], size[i], i == thick ? 0 : order);
-        axes.label[i] = loom_resample_axis_new(volume[i], size[i], i == thick ? 0 : 1);
+        axes.image[i] = loom_resample_axis_new(volume[i], size[i], i == axes.thick ? 0 : order);
+        axes.label[i] = loom_resample_axis_new(volume[i], size[i], i == axes.thick ? 0 : 1);
     }
     if (!moves)
         return TRUE;

@@ -1,5 +1,6 @@
-/* loom_resample_volume and loom_resample_labels against SciPy on 20 random volumes;
- * resample_scipy.py made the numbers, from volumes that are made here in the same way.
+/* loom_resample_volume and loom_resample_labels against SciPy on 20 random volumes, and with
+ * loom_resample_clip against scikit-image on 9; resample_scipy.py and resample_skimage.py made
+ * the numbers, from volumes that are made here in the same way.
  *
  * Images within 1e-5 of the range of the input: f32 with about 10 roundings of 6e-8 along each
  * of three axes, on intermediate coefficients up to 3 times as large; SciPy's own padding of 12
@@ -7,6 +8,9 @@
 #include "loom_test.h"
 
 #include <loom/resample.h>
+
+#include <math.h>
+#include <string.h>
 
 enum { SEED_AT = 0, WHAT_AT, ORDER_AT, IN_AT = 5, OUT_AT = 8, VALUES_AT = 11 };
 
@@ -86,9 +90,69 @@ static void test_scipy(void)
     }
 }
 
+/* ---- clipped ------------------------------------------------------------------------ */
+
+enum { SLICES_AT = 1, CLIP_IN_AT, CLIP_OUT_AT = 5, CLIPPED_AT = 8, CLIP_VALUES_AT };
+
+/* As nnU-Net calls it: what swings beyond the channel, or the slice, ends there.  @clipped: how
+ * many voxels did by more than the tolerance. */
+static void clip_check(LoomResampleAxis *const axes[3], char **words, gint64 in, gint64 out,
+                       LoomPool *pool)
+{
+    g_autofree float *from = g_new(float, (gsize)in), *to = g_new(float, (gsize)out);
+    g_autofree float *before = g_new(float, (gsize)out);
+    guint64 seed = (guint64)number(words, SEED_AT);
+    gint64 clipped = 0;
+
+    for (gint64 v = 0; v < in; v++)
+        from[v] = (float)(below(&seed, 2001) - 1000);
+    g_assert_true(loom_resample_volume(axes, from, before, pool, NULL));
+    memcpy(to, before, (gsize)out * sizeof *to);
+    g_assert_true(
+        loom_resample_clip(axes, (guint)number(words, SLICES_AT), from, to, pool, NULL));
+    for (gint64 v = 0; v < out; v++) {
+        loom_assert_near((double)to[v], g_ascii_strtod(words[CLIP_VALUES_AT + v], NULL),
+                         1e-5 * RANGE);
+        clipped += fabsf(to[v] - before[v]) > 1 ? 1 : 0;
+    }
+    g_assert_cmpint(clipped, ==, number(words, CLIPPED_AT));
+}
+
+static void test_skimage(void)
+{
+    g_autoptr(LoomPool) pool = loom_pool_new(3);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    g_assert_true(g_file_get_contents("tests/golden/resample_skimage.csv", &text, NULL, NULL));
+    lines = g_strsplit(g_strstrip(text), "\n", -1);
+    g_assert_cmpuint(g_strv_length(lines), ==, 9);
+    for (char **line = lines; *line; line++) {
+        g_auto(GStrv) words = g_strsplit(*line, ",", -1);
+        LoomResampleAxis *axes[3];
+        gint64 in = 1, out = 1;
+
+        g_test_message("row %s", words[SEED_AT]);
+        for (guint i = 0; i < 3; i++) {
+            const guint order = number(words, SLICES_AT) == (gint64)i ? 0 : 3;
+
+            axes[i] = loom_resample_axis_new(number(words, CLIP_IN_AT + i),
+                                             number(words, CLIP_OUT_AT + i), order);
+            in *= axes[i]->in;
+            out *= axes[i]->out;
+        }
+        g_assert_cmpint(g_strv_length(words), ==, CLIP_VALUES_AT + out);
+        clip_check(axes, words, in, out, pool);
+        clip_check(axes, words, in, out, NULL);
+        for (guint i = 0; i < 3; i++)
+            loom_resample_axis_free(axes[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/resample/scipy", test_scipy);
+    g_test_add_func("/resample/skimage", test_skimage);
     return loom_test_run();
 }

@@ -422,6 +422,44 @@ static void test_resample_thick(void)
     }
 }
 
+/* A step from 0 to 100 along W, in slice d of a thick case 100 d higher: a spline through it is
+ * above and below by 5 and more.  Clipped it is not, and with slices each has its own range. */
+static void clip_check(const char *keys, double thickness, gboolean clipped)
+{
+    g_autofree char *yaml =
+        g_strdup_printf("{use: resample, spacing: [%g, 1, 0.4]%s}", thickness, keys);
+    g_autoptr(LoomTestStage) stage = loom_test_stage(yaml, NULL, NULL);
+    LoomPacket *packet = counted_case(3, 4, 8, (const double[]){1, 1, thickness}, 0);
+    float *image = loom_tensor_f32_mut(loom_packet_edit(packet, "image", NULL));
+
+    for (gint64 v = 0; v < 96; v++)
+        image[v] = (float)((v % 8 < 4 ? 0 : 100) + (thickness > 3 ? v / 32 * 100 : 0));
+    const LoomPacket *out = through(stage, packet);
+    const gint64 *shape = loom_tensor_shape(loom_packet_get(out, "image"));
+    double beyond = 0;
+
+    g_assert_cmpint(shape[3], ==, 20);
+    for (gint64 v = 0; v < 3 * 4 * 20; v++) {
+        const double low = thickness > 3 ? (double)(v / 80 * 100) : 0;
+
+        beyond = MAX(beyond, low - (double)image_of(out)[v]);
+        beyond = MAX(beyond, (double)image_of(out)[v] - low - 100);
+    }
+    if (clipped)
+        g_assert_cmpfloat(beyond, ==, 0);
+    else
+        g_assert_cmpfloat(beyond, >, 5);
+}
+
+static void test_resample_clip(void)
+{
+    clip_check("", 1, TRUE); /* by default, as nnU-Net */
+    clip_check("", 5, TRUE);
+    clip_check(", clip: true", 5, TRUE);
+    clip_check(", clip: false", 1, FALSE);
+    clip_check(", clip: false", 5, FALSE);
+}
+
 /* Shapes with axes of one voxel, far ratios, large values: all finite, constants stay. */
 static void test_resample_finite(void)
 {
@@ -525,6 +563,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stages/resample/one-axis", test_resample_one_axis);
     g_test_add_func("/stages/resample/geometry", test_resample_geometry);
     g_test_add_func("/stages/resample/thick", test_resample_thick);
+    g_test_add_func("/stages/resample/clip", test_resample_clip);
     g_test_add_func("/stages/resample/finite", test_resample_finite);
     g_test_add_func("/stages/resample/threads", test_resample_threads);
     g_test_add_func("/stages/resample/errors", test_resample_errors);

@@ -107,13 +107,23 @@ static gboolean case_make(Case *one, const gint64 *size, const gint64 *to, GErro
     return TRUE;
 }
 
+/* As the stage does it, and nnU-Net: splines are clipped. */
+static gboolean image_measure(const Case *one, GError **error)
+{
+    const float *from = loom_tensor_f32(one->image);
+    float *to = loom_tensor_f32_mut(one->image_to);
+
+    return loom_resample_volume(one->image_axes, from, to, one->pool, error)
+           && (order_option != 3
+               || loom_resample_clip(one->image_axes, 3, from, to, one->pool, error));
+}
+
 static gboolean case_measure(Case *one, GError **error)
 {
     for (gint i = -1; i < repeat_option; i++) { /* the first round touches the memory */
         const gint64 begin = g_get_monotonic_time();
 
-        if (!loom_resample_volume(one->image_axes, loom_tensor_f32(one->image),
-                                  loom_tensor_f32_mut(one->image_to), one->pool, error))
+        if (!image_measure(one, error))
             return FALSE;
         const gint64 between = g_get_monotonic_time();
         loom_resample_labels(one->label_axes, loom_tensor_u8(one->label),

@@ -256,6 +256,18 @@ static gboolean uses(const LoomNode *stage, const char *plugin)
     return use && use->type == LOOM_NODE_SCALAR && g_str_equal(use->text, plugin);
 }
 
+/* Keys that recipes of earlier models have not: they were trained without what it does. */
+static void earlier_append(GString *out, const LoomNode *stage)
+{
+    static const struct {
+        const char *plugin, *key;
+    } later[] = {{"resample", "clip"}, {"normalise", "fill"}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(later); i++)
+        if (uses(stage, later[i].plugin) && !loom_node_get(stage, later[i].key))
+            g_string_append_printf(out, ", \"%s\": false", later[i].key);
+}
+
 /* What the command line says of a stage, besides what the recipe does. */
 static void stage_append(GString *out, const LoomNode *stage, const PredictHow *how)
 {
@@ -272,6 +284,7 @@ static void stage_append(GString *out, const LoomNode *stage, const PredictHow *
             text_append(out, how->mirror);
         }
     }
+    earlier_append(out, stage);
     members_append(out, stage, own);
 }
 

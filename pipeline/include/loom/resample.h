@@ -56,6 +56,15 @@ LOOM_EXPORT gsize loom_resample_plane_scratch(const LoomResampleAxis *h,
 LOOM_EXPORT gboolean loom_resample_volume(LoomResampleAxis *const axes[3], const float *from,
                                           float *to, LoomPool *pool, GError **error);
 
+/* loom_resample_clip - takes a resampled channel back into the range of what it was made of
+ * @axes, @from, @to: as loom_resample_volume had them
+ * @slices: the axis of order 0 along which slices were resampled each by itself: the range is
+ *   that of the slice; 3: there is none, it is that of the channel.
+ * Errors: LOOM_ERROR_LIMIT. */
+LOOM_EXPORT gboolean loom_resample_clip(LoomResampleAxis *const axes[3], guint slices,
+                                        const float *from, float *to, LoomPool *pool,
+                                        GError **error);
+
 /* loom_resample_labels - a label map, u8 (D,H,W): of each class the share that linear
  * interpolation of its mask gives, then the class with the largest share; of equal ones the
  * highest, as thresholding class by class at 0.5 has it.
