@@ -3,6 +3,7 @@
 #include "ranks.h"
 #include "state.h"
 
+#include "core/lock.h"
 #include "core/packet.h"
 
 /* ---- the loops of a thread ---------------------------------------------------------- */
@@ -256,6 +257,8 @@ static gboolean hops_start(LoomRun *run, LoomGraph *graph, GError **error)
     return TRUE;
 }
 
+/* Who halts the run says so first and wakes the lanes then, maybe just now: its word is looked
+ * at after this. */
 static void lanes_reset(LoomGraph *graph)
 {
     for (guint i = 0; i < graph->lanes->len; i++) {
@@ -263,6 +266,7 @@ static void lanes_reset(LoomGraph *graph)
 
         if (lane->queue)
             loom_queue_reset(lane->queue);
+        LOOM_LOCKED(&lane->lock);
         lane->turn = 0;
         lane->working = lane->workers;
         lane->broken = lane->ended = FALSE;
