@@ -236,6 +236,38 @@ static void test_native(void)
     loom_test_folder_remove(folder);
 }
 
+/* ---- which machine code --------------------------------------------------------------- */
+
+static void made_by(const char *folder, const char *options, const char *backend)
+{
+    g_autofree char *line =
+        g_strdup_printf("predict runs/a s/imagesTr -o out --overwrite %s", options);
+    g_autofree char *note = g_build_filename(folder, "out", "spheres_001.predict.json", NULL);
+    g_autofree char *wanted = g_strdup_printf("\"backend\" : \"%s\"", backend);
+    g_autofree char *text = NULL;
+
+    g_free(done(folder, line));
+    g_assert_true(g_file_get_contents(note, &text, NULL, NULL));
+    typed_assert_in(text, wanted);
+}
+
+/* The model was trained on openblas: that is no reason to predict on it. */
+static void test_backend(void)
+{
+    g_autofree char *folder = two_models();
+    g_autofree char *help = done(folder, "predict --help");
+
+    made_by(folder, "", "cpu");
+    made_by(folder, "--backend openblas", "openblas");
+    made_by(folder, "--backend reference", "reference");
+    typed_assert_in(help, "--backend=NAME ");
+    typed_assert_in(help, "cpu by default");
+    g_auto(Typed) wrong = type(folder, "predict runs/a s/imagesTr -o out --backend cpo");
+    g_assert_cmpint(wrong.code, ==, 2);
+    typed_assert_in(wrong.err, "did you mean 'cpu'?");
+    loom_test_folder_remove(folder);
+}
+
 /* ---- the data set's own values ------------------------------------------------------- */
 
 /* @from in a file becomes @to. */
@@ -339,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/predict/ensemble", test_ensemble);
     g_test_add_func("/predict/ensemble/refused", test_ensemble_refused);
     g_test_add_func("/predict/memory", test_memory);
+    g_test_add_func("/predict/backend", test_backend);
     g_test_add_func("/predict/values", test_values);
     g_test_add_func("/predict/native", test_native);
     return loom_test_run();

@@ -33,7 +33,8 @@ static const GOptionEntry options[] = {
     {"overwrite", 0, 0, G_OPTION_ARG_NONE, &overwrite_option, "Also what is done already",
      NULL},
     {"threads", 0, 0, G_OPTION_ARG_INT64, &threads_option, "0, the default: all cores", "N"},
-    {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option, "cpu by default", "NAME"},
+    {"backend", 0, 0, G_OPTION_ARG_STRING, &backend_option,
+     "cpu by default, whatever it was trained on", "NAME"},
     G_OPTION_ENTRY_NULL,
 };
 

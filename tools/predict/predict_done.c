@@ -114,10 +114,10 @@ static void labels_add(JsonBuilder *builder, const PredictModel *model)
     json_builder_end_object(builder);
 }
 
-gboolean predict_done_write(const PredictModel *model, const char *folder, const char *id,
+gboolean predict_done_write(const PredictModel *model, const PredictHow *how, const char *id,
                             const char *key, double seconds, guint64 peak, GError **error)
 {
-    g_autofree char *note = note_path(folder, id);
+    g_autofree char *note = note_path(how->folder, id);
     g_autoptr(JsonBuilder) builder = json_builder_new();
 
     json_builder_begin_object(builder);
@@ -127,6 +127,8 @@ gboolean predict_done_write(const PredictModel *model, const char *folder, const
     json_builder_add_string_value(builder, key);
     if (model->n_labels)
         labels_add(builder, model);
+    json_builder_set_member_name(builder, "backend");
+    json_builder_add_string_value(builder, how->backend);
     json_builder_set_member_name(builder, "seconds");
     json_builder_add_double_value(builder, seconds);
     json_builder_set_member_name(builder, "peak_bytes");

@@ -13,5 +13,5 @@ char *predict_mask_path(const char *folder, const char *id);
 /* Does the mask lie there, and FOLDER/NAME.predict.json say that it has this key? */
 gboolean predict_done_there(const char *folder, const char *id, const char *key);
 /* After the mask has been written; says what its values mean, too. */
-gboolean predict_done_write(const PredictModel *model, const char *folder, const char *id,
+gboolean predict_done_write(const PredictModel *model, const PredictHow *how, const char *id,
                             const char *key, double seconds, guint64 peak, GError **error);

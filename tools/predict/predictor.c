@@ -142,7 +142,7 @@ LoomRunEnd predictor_case(const Predictor *predictor, const ImageCase *one,
     result->seconds = (double)(g_get_monotonic_time() - started) / G_USEC_PER_SEC;
     result->peak = machine_memory_peak();
     if (end == LOOM_RUN_DONE
-        && !predict_done_write(predictor->model, how->folder, one->id, key, result->seconds,
+        && !predict_done_write(predictor->model, how, one->id, key, result->seconds,
                                result->peak, error))
         return LOOM_RUN_FAILED;
     return end;
