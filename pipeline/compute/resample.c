@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define SLABS_MOST 8 /* each walks through the whole input */
+
 static void share(LoomPool *pool, gint64 n, LoomParallelFunc func, gpointer data)
 {
     if (pool)
@@ -20,11 +22,17 @@ static gboolean stays(const LoomResampleAxis *axis)
 
 /* ---- lines -------------------------------------------------------------------------- */
 
+/* Rows @first to @end of the output, @to is that of @first. */
+typedef struct {
+    gint64 first, end;
+} Rows;
+
 /* @width lines side by side: row k of the input at @from + k @from_stride. @scratch: (in + 2
  * LOOM_SPLINE_PAD, width) where the order is 3; @from may lie in it, behind the first
  * LOOM_SPLINE_PAD rows. */
-static void columns_run(const LoomResampleAxis *axis, const float *from, gint64 from_stride,
-                        gint64 width, float *scratch, float *to, gint64 to_stride)
+static void columns_run(const LoomResampleAxis *axis, Rows rows, const float *from,
+                        gint64 from_stride, gint64 width, float *scratch, float *to,
+                        gint64 to_stride)
 {
     if (axis->order == 3) {
         float *samples = scratch + LOOM_SPLINE_PAD * width;
@@ -35,10 +43,10 @@ static void columns_run(const LoomResampleAxis *axis, const float *from, gint64 
         from = scratch;
         from_stride = width;
     }
-    for (gint64 o = 0; o < axis->out; o++) {
+    for (gint64 o = rows.first; o < rows.end; o++) {
         const float *x = from + axis->first[o] * from_stride,
                     *a = axis->weights + o * axis->taps;
-        float *y = to + o * to_stride;
+        float *y = to + (o - rows.first) * to_stride;
 
         if (axis->taps == 1)
             memcpy(y, x, (gsize)width * sizeof *y);
@@ -86,16 +94,26 @@ gsize loom_resample_plane_scratch(const LoomResampleAxis *h, const LoomResampleA
     return (gsize)((h->in + 2 * LOOM_SPLINE_PAD) * w->out + w->in + 2 * LOOM_SPLINE_PAD);
 }
 
+static void plane_run(const LoomResampleAxis *h, const LoomResampleAxis *w, Rows wanted,
+                      const float *from, float *scratch, float *to)
+{
+    float *line = scratch + (h->in + 2 * LOOM_SPLINE_PAD) * w->out;
+    float *rows = scratch + LOOM_SPLINE_PAD * w->out;
+
+    if (stays(h)) {
+        for (gint64 i = wanted.first; i < wanted.end; i++)
+            row_run(w, from + i * w->in, line, to + (i - wanted.first) * w->out);
+        return;
+    }
+    for (gint64 i = 0; i < h->in; i++)
+        row_run(w, from + i * w->in, line, rows + i * w->out);
+    columns_run(h, wanted, rows, w->out, w->out, scratch, to, w->out);
+}
+
 void loom_resample_plane(const LoomResampleAxis *h, const LoomResampleAxis *w,
                          const float *from, float *scratch, float *to)
 {
-    float *line = scratch + (h->in + 2 * LOOM_SPLINE_PAD) * w->out;
-    float *rows = stays(h) ? to : scratch + LOOM_SPLINE_PAD * w->out;
-
-    for (gint64 i = 0; i < h->in; i++)
-        row_run(w, from + i * w->in, line, rows + i * w->out);
-    if (!stays(h))
-        columns_run(h, rows, w->out, w->out, scratch, to, w->out);
+    plane_run(h, w, (Rows){0, h->out}, from, scratch, to);
 }
 
 /* ---- volumes ------------------------------------------------------------------------ */
@@ -104,54 +122,95 @@ typedef struct {
     const LoomResampleAxis *d, *h, *w;
     const float *from;
     float *to;
+    Rows rows;      /* along H, of the output */
+    float *between; /* (d->in, rows, w->out); NULL: there is no need of it */
     float *scratch; /* one part of @part floats a worker */
     gsize part;
 } Volume;
 
+/* Planes are made before lines along D: else one of the two is enough. */
+static gboolean goes_between(LoomResampleAxis *const axes[3])
+{
+    return !stays(axes[0]) && !(stays(axes[1]) && stays(axes[2]));
+}
+
+static gsize scratch_part(LoomResampleAxis *const axes[3])
+{
+    const gint64 depth = (axes[0]->in + 2 * LOOM_SPLINE_PAD) * axes[2]->out;
+
+    return MAX(loom_resample_plane_scratch(axes[1], axes[2]), (gsize)depth);
+}
+
+static guint64 between_floats(LoomResampleAxis *const axes[3], gint64 rows)
+{
+    return goes_between(axes) ? (guint64)(axes[0]->in * rows * axes[2]->out) : 0;
+}
+
 static void plane_task(gint64 i, guint worker, gpointer data)
 {
     const Volume *v = data;
+    const gint64 plane = (v->rows.end - v->rows.first) * v->w->out;
 
-    loom_resample_plane(v->h, v->w, v->from + i * v->h->in * v->w->in,
-                        v->scratch + worker * v->part, v->to + i * v->h->out * v->w->out);
+    plane_run(v->h, v->w, v->rows, v->from + i * v->h->in * v->w->in,
+              v->scratch + worker * v->part, (v->between ? v->between : v->to) + i * plane);
 }
 
-/* Row @i of all planes along D. */
+/* Row @i of these rows, in all planes along D. */
 static void depth_task(gint64 i, guint worker, gpointer data)
 {
     const Volume *v = data;
-    const gint64 width = v->w->out, plane = v->h->out * width;
+    const gint64 width = v->w->out, row = v->rows.first + i;
+    const gint64 above = (v->between ? v->rows.end - v->rows.first : v->h->in) * width;
+    const float *from = v->between ? v->between + i * width : v->from + row * width;
 
-    columns_run(v->d, v->from + i * width, plane, width, v->scratch + worker * v->part,
-                v->to + i * width, plane);
+    columns_run(v->d, (Rows){0, v->d->out}, from, above, width, v->scratch + worker * v->part,
+                v->to + row * width, v->h->out * width);
 }
 
-gboolean loom_resample_volume(LoomResampleAxis *const axes[3], const float *from, float *to,
-                              LoomPool *pool, GError **error)
+guint64 loom_resample_bytes(LoomResampleAxis *const axes[3], guint threads, gint64 rows)
+{
+    return sizeof(float) * (scratch_part(axes) * threads + between_floats(axes, rows));
+}
+
+gint64 loom_resample_rows(LoomResampleAxis *const axes[3], guint threads, guint64 room)
+{
+    const gint64 all = axes[1]->out, least = (all + SLABS_MOST - 1) / SLABS_MOST;
+    gint64 rows = all;
+
+    while (rows > least && loom_resample_bytes(axes, threads, rows) > room)
+        rows = MAX((rows + 1) / 2, least);
+    return rows;
+}
+
+gboolean loom_resample_slabs(LoomResampleAxis *const axes[3], gint64 rows, const float *from,
+                             float *to, LoomPool *pool, GError **error)
 {
     const LoomResampleAxis *d = axes[0], *h = axes[1], *w = axes[2];
-    const gsize depth = (gsize)(d->in + 2 * LOOM_SPLINE_PAD) * (gsize)w->out;
-    const gsize part = MAX(loom_resample_plane_scratch(h, w), depth);
-    const gsize planes =
-        stays(d) || (stays(h) && stays(w)) ? 0 : (gsize)d->in * (gsize)h->out * (gsize)w->out;
+    const gsize part = scratch_part(axes), planes = between_floats(axes, rows);
+    const gint64 each = goes_between(axes) ? rows : h->out;
     g_autofree float *scratch = g_try_new(float, part *(pool ? loom_pool_threads(pool) : 1));
     g_autofree float *between = planes ? g_try_new(float, planes) : NULL;
-    Volume v = {d, h, w, from, to, scratch, part};
+    Volume v = {d, h, w, from, to, {0, 0}, between, scratch, part};
 
     if (!scratch || (planes && !between))
         return loom_fail(error, LOOM_ERROR_LIMIT,
                          "no memory to resample to %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
                          " x %" G_GINT64_FORMAT " voxels",
                          d->out, h->out, w->out);
-    if (stays(d) || planes) {
-        v.to = between ? between : to;
-        share(pool, d->in, plane_task, &v);
-        v.from = between;
+    for (; v.rows.first < h->out; v.rows.first = v.rows.end) {
+        v.rows.end = MIN(v.rows.first + each, h->out);
+        if (stays(d) || between)
+            share(pool, d->in, plane_task, &v);
+        if (!stays(d))
+            share(pool, v.rows.end - v.rows.first, depth_task, &v);
     }
-    v.to = to;
-    if (!stays(d))
-        share(pool, h->out, depth_task, &v);
     return TRUE;
+}
+
+gboolean loom_resample_volume(LoomResampleAxis *const axes[3], const float *from, float *to,
+                              LoomPool *pool, GError **error)
+{
+    return loom_resample_slabs(axes, axes[1]->out, from, to, pool, error);
 }
 
 /* ---- labels ------------------------------------------------------------------------- */

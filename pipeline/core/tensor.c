@@ -119,6 +119,17 @@ LoomTensor *loom_tensor_new_over(LoomDtype dtype, const char *axes, const gint64
     return tensor;
 }
 
+/* Nothing is released, but who asks is told that it may not be written. */
+static void sketch_release(G_GNUC_UNUSED gpointer owner)
+{
+}
+
+LoomTensor *loom_tensor_sketch(LoomDtype dtype, const char *axes, const gint64 *shape,
+                               GError **error)
+{
+    return loom_tensor_new_over(dtype, axes, shape, NULL, sketch_release, NULL, error);
+}
+
 LoomTensor *loom_tensor_new_like(const LoomTensor *like, GError **error)
 {
     return loom_tensor_new(like->dtype, like->axes, like->shape, error);

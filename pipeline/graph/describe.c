@@ -144,6 +144,11 @@ guint64 loom_run_model_bytes(const LoomRun *run)
     return bytes;
 }
 
+const LoomRunMemory *loom_run_memory(const LoomRun *run)
+{
+    return run->sum.program ? &run->sum : NULL;
+}
+
 guint64 loom_run_packets(const LoomRun *run)
 {
     return loom_graph_packets(run->main);

@@ -19,6 +19,8 @@ static void hop_free(gpointer data)
     for (guint i = 0; hop->instances && hop->instances[i]; i++)
         loom_instance_free(hop->instances[i]);
     g_free(hop->instances);
+    if (hop->cases)
+        g_ptr_array_unref(hop->cases);
     g_free(hop->kept_as);
     g_free(hop->key);
     g_free(hop->times);
@@ -387,6 +389,41 @@ gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **erro
         good = FALSE;
     }
     return good || loom_findings_fail(error);
+}
+
+/* ---- less at a time ----------------------------------------------------------------- */
+
+void loom_graph_shorten(LoomGraph *graph, gint64 most)
+{
+    for (guint i = 0; i < graph->lanes->len; i++) {
+        LoomLane *lane = graph->lanes->pdata[i];
+
+        if (lane->head->queue <= most)
+            continue;
+        lane->head->queue = most;
+        loom_queue_free(lane->queue);
+        lane->queue = loom_queue_new((guint)most);
+    }
+}
+
+void loom_graph_join(LoomGraph *graph)
+{
+    LoomLane *lane;
+
+    for (guint i = 0; i < graph->hops->len; i++) {
+        LoomHop *hop = graph->hops->pdata[i];
+
+        hop->queue = 0;
+        hop->workers = 1;
+    }
+    g_ptr_array_set_size(graph->lanes, 0);
+    lane = lane_new(graph, graph->hops->pdata[0]);
+    for (guint i = 0; i < graph->hops->len; i++) {
+        LoomHop *hop = graph->hops->pdata[i];
+
+        hop->lane = lane;
+        g_ptr_array_add(lane->hops, hop);
+    }
 }
 
 /* ---- going on from a step ----------------------------------------------------------- */

@@ -13,6 +13,13 @@ typedef struct _LoomLane LoomLane;
 typedef struct _LoomHop LoomHop;
 typedef struct _LoomPlace LoomPlace; /* place.h */
 
+/* Bytes that a stage takes, of the case that takes most. */
+typedef struct {
+    guint64 before; /* what the lane holds when a packet comes, the packet itself counted */
+    guint64 work;   /* besides, while the call lasts */
+    guint64 kept;   /* from one call to the next */
+} LoomHopNeed;
+
 /* A stage in its place. */
 struct _LoomHop {
     LoomGraph *graph;
@@ -37,12 +44,15 @@ struct _LoomHop {
     gint64 queue, workers;  /* as written; queue 0: in the lane of its parent */
     LoomPlan plan;          /* sizes of what leaves; bytes it holds */
     guint64 cache, largest; /* of the plan's bytes, those it can do without; of one case */
-    gboolean below_step;    /* it, or a stage above it, counts the steps of the run */
-    gint64 in, out;         /* ratio; 0: not predictable */
-    gint64 first;           /* packets below this number do not leave: done before */
-    gint64 last;            /* runs: number of the last packet it was given, -1: none */
-    gboolean stopped;       /* runs: wants no more packets */
-    LoomTimes *times;       /* runs: one a worker, of this lane or of the one above */
+    GPtrArray *cases;    /* source: LoomPacket *, a sketch of each size; NULL: it says none */
+    LoomHopNeed need;    /* of its largest case */
+    guint64 room;        /* what a call may take; G_MAXUINT64: no ceiling */
+    gboolean below_step; /* it, or a stage above it, counts the steps of the run */
+    gint64 in, out;      /* ratio; 0: not predictable */
+    gint64 first;        /* packets below this number do not leave: done before */
+    gint64 last;         /* runs: number of the last packet it was given, -1: none */
+    gboolean stopped;    /* runs: wants no more packets */
+    LoomTimes *times;    /* runs: one a worker, of this lane or of the one above */
     guint n_times;
 };
 
@@ -53,6 +63,10 @@ struct _LoomLane {
     GPtrArray *hops;  /* LoomHop *, each after its parent */
     LoomQueue *queue; /* NULL: its head is the source */
     guint workers;
+    guint64 hand;      /* bytes that one of them has in hand at most */
+    guint64 packet;    /* of the largest packet in the queue */
+    guint64 held;      /* of results that wait for their turn, of one of several workers */
+    LoomHop *heaviest; /* the stage in which `hand` is reached; NULL: nothing is known */
     LoomLock lock;     /* guards the rest, which changes while it runs */
     LoomSignal turned; /* turn or broken changed */
     gint64 turn;       /* ticket of the packet whose results leave next */
@@ -84,6 +98,9 @@ void loom_graph_free(LoomGraph *graph);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomGraph, loom_graph_free)
 /* Makes the instances: the parameters of every stage. */
 gboolean loom_graph_fill(LoomGraph *graph, const LoomScope *scope, GError **error);
+/* Before it runs: no queue holds more than @most packets; all stages in one lane. */
+void loom_graph_shorten(LoomGraph *graph, gint64 most);
+void loom_graph_join(LoomGraph *graph);
 /* Every slot that a stage reads is written on the way to it, with that dtype and those axes. */
 gboolean loom_graph_check_slots(const LoomGraph *graph, LoomFindings *findings, GError **error);
 /* Stages that keep packets: all between the source and them gives the same each time. */

@@ -1,11 +1,23 @@
-/* memory - what a run needs at least, and what is left for caches:
- *   need = what the process held before + models and workspaces + packets in flight
- * Where the sizes of packets are not known before the data is read, a packet is as large as the
- * largest case.  Caches share the rest in the proportion of what they asked for. */
+/* memory - what a run takes:
+ *   sum = program + weights + what stages keep + lanes of the main graph
+ *         + lanes of the largest graph that it runs + caches
+ *   lane = workers * (hand + held) + queue * packet                          (need.c)
+ * Every figure comes from shapes, so that it stands before anything is allocated, and the same
+ * ceiling makes the same run. */
 #include "memory.h"
 
+#include "need.h"
+
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
+
+/* What no shape tells: stacks, code that is touched later, buffers of files, the small blocks
+ * that an allocator keeps for each thread. */
+#define MEMORY_PROGRAM (12u << 20)
+#define MEMORY_THREAD (1u << 20)
+/* With a ceiling, blocks from here on go back to the system as soon as they are freed. */
+#define MEMORY_RETURNED (1 << 20)
 
 guint64 loom_memory_used(void)
 {
@@ -17,16 +29,44 @@ guint64 loom_memory_used(void)
     return second ? g_ascii_strtoull(second + 1, NULL, 10) * (guint64)sysconf(_SC_PAGESIZE) : 0;
 }
 
+guint64 loom_memory_begin(const LoomRun *run)
+{
+    if (run->memory) { /* else glibc keeps freed blocks of up to 32 MiB, mallopt(3) */
+        mallopt(M_MMAP_THRESHOLD, MEMORY_RETURNED);
+        mallopt(M_TRIM_THRESHOLD, MEMORY_RETURNED);
+        malloc_trim(0);
+    }
+    return loom_memory_used();
+}
+
+/* ---- what stages say ---------------------------------------------------------------- */
+
+static LoomHop *host_hop(const LoomHost *host)
+{
+    return host->graph ? loom_graph_find(host->graph, host->id) : NULL;
+}
+
 void loom_host_cache(LoomHost *host, guint64 bytes, guint64 largest)
 {
-    for (guint i = 0; host->graph && i < host->graph->hops->len; i++) {
-        LoomHop *hop = host->graph->hops->pdata[i];
+    LoomHop *hop = host_hop(host);
 
-        if (!g_str_equal(hop->id, host->id))
-            continue;
-        hop->cache = bytes;
-        hop->largest = largest;
+    if (!hop)
+        return;
+    hop->cache = bytes;
+    hop->largest = largest;
+}
+
+void loom_host_case(LoomHost *host, LoomPacket *sketch)
+{
+    LoomHop *hop = host_hop(host);
+
+    if (!hop) {
+        loom_packet_free(sketch);
+        return;
     }
+    if (!hop->cases)
+        hop->cases = g_ptr_array_new_with_free_func((GDestroyNotify)loom_packet_free);
+    g_ptr_array_add(hop->cases, sketch);
 }
 
 guint64 loom_context_cache(const LoomContext *ctx)
@@ -34,153 +74,130 @@ guint64 loom_context_cache(const LoomContext *ctx)
     return ctx->run->memory ? ctx->hop->cache : G_MAXUINT64;
 }
 
-/* ---- what is needed ----------------------------------------------------------------- */
-
-/* The network that a stage names; NULL: none. */
-static const LoomInstance *model_of(const LoomHop *hop)
+guint64 loom_context_room(const LoomContext *ctx)
 {
-    for (const LoomParam *row = hop->stage->base.params; row && row->name; row++)
-        if (row->type == LOOM_PARAM_MODEL)
-            return *(LoomInstance **)((char *)hop->instances[0]->self + row->offset);
-    return NULL;
+    return ctx->run->memory ? ctx->hop->room : G_MAXUINT64;
 }
 
-/* Bytes of its weights, which every stage that names it has planned for. */
-static guint64 weights_bytes(const LoomInstance *model)
+/* ---- the sum ------------------------------------------------------------------------ */
+
+GPtrArray *loom_memory_graphs(const LoomRun *run)
 {
-    static const gint64 unknown[5] = {0};
-    gint64 classes;
-    guint64 bytes = 0;
+    GPtrArray *reached = g_ptr_array_new();
 
-    return ((const LoomModel *)model->plugin)
-                   ->fits(model->self, unknown, FALSE, &classes, &bytes, NULL)
-               ? bytes
-               : 0;
-}
-
-/* Models and workspaces, without caches; each model's weights count once. */
-static guint64 stages_bytes(const LoomRun *run)
-{
-    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-    guint64 bytes = 0;
-
-    for (guint g = 0; g < run->graphs->len; g++) {
-        const LoomGraph *graph = run->graphs->pdata[g];
+    if (run->main)
+        g_ptr_array_add(reached, run->main);
+    for (guint g = 0; g < reached->len; g++) {
+        const LoomGraph *graph = reached->pdata[g];
 
         for (guint i = 0; i < graph->hops->len; i++) {
             const LoomHop *hop = graph->hops->pdata[i];
-            const LoomInstance *model = hop->here ? model_of(hop) : NULL;
-            const guint64 own = hop->plan.bytes - MIN(hop->cache, hop->plan.bytes);
-            const guint64 weights = model ? weights_bytes(model) : 0;
+            const LoomParam *row = hop->stage->base.params;
 
-            if (!hop->here)
-                continue;
-            bytes += own;
-            if (model && own >= weights && !g_hash_table_add(seen, (gpointer)(guintptr)model))
-                bytes -= weights;
+            for (; hop->here && row && row->name; row++) {
+                LoomGraph *other = row->type == LOOM_PARAM_GRAPH ? g_hash_table_lookup(
+                                       run->by_graph, *(char **)((char *)hop->instances[0]->self
+                                                                 + row->offset))
+                                                                 : NULL;
+
+                if (other && !g_ptr_array_find(reached, other, NULL))
+                    g_ptr_array_add(reached, other);
+            }
         }
     }
-    return bytes;
+    return reached;
 }
 
-/* Image and label of a packet as it leaves @hop. */
-static guint64 packet_bytes(const LoomHop *hop, guint64 largest)
+/* Each once, and of several files all that are held beside the network's own. */
+static guint64 weights_bytes(const LoomRun *run)
 {
-    const LoomPlan *plan = &hop->plan;
+    static const gint64 unknown[5] = {0};
+    guint64 sum = 0;
 
-    if (!plan->c || !plan->d || !plan->h || !plan->w)
-        return largest;
-    return (guint64)(MAX(plan->n, 1) * plan->d * plan->h * plan->w)
-           * (sizeof(float) * (guint64)plan->c + 1);
-}
+    for (guint i = 0; i < run->models->len; i++) {
+        const LoomInstance *model = run->models->pdata[i];
+        const GPtrArray *sets = g_hash_table_lookup(run->weight_sets, model);
+        gint64 classes;
+        guint64 bytes = 0;
 
-/* What may wait in queues, and what each worker has in hand: what came in, and what goes out.
- */
-static guint64 graph_packets_bytes(const LoomGraph *graph)
-{
-    guint64 largest = 0, bytes = 0;
-
-    for (guint i = 0; i < graph->hops->len; i++)
-        largest = MAX(largest, ((const LoomHop *)graph->hops->pdata[i])->largest);
-    for (guint i = 0; i < graph->lanes->len; i++) {
-        const LoomLane *lane = graph->lanes->pdata[i];
-        const LoomHop *above = lane->head->parent;
-        guint64 most = 0;
-
-        for (guint k = 0; k < lane->hops->len; k++)
-            most = MAX(most, packet_bytes(lane->hops->pdata[k], largest));
-        bytes += lane->workers * most;
-        if (above)
-            bytes +=
-                ((guint64)lane->head->queue + lane->workers) * packet_bytes(above, largest);
+        if (((const LoomModel *)model->plugin)
+                ->fits(model->self, unknown, FALSE, &classes, &bytes, NULL))
+            sum += bytes * (1 + (sets ? sets->len : 0));
     }
-    return bytes;
+    return sum;
 }
 
-static guint64 packets_bytes(const LoomRun *run)
+static guint64 lane_queued(const LoomLane *lane)
 {
-    guint64 bytes = 0;
-
-    for (guint g = 0; g < run->graphs->len; g++)
-        bytes += graph_packets_bytes(run->graphs->pdata[g]);
-    return bytes;
+    return (guint64)lane->head->queue * lane->packet;
 }
 
-/* ---- what is left ------------------------------------------------------------------- */
-
-static double mib(guint64 bytes)
+static guint64 lane_hand(const LoomLane *lane)
 {
-    return (double)bytes / 1048576;
+    return lane->workers * (lane->hand + lane->held);
 }
 
-static guint64 caches_bytes(const LoomRun *run)
+static guint64 lanes_bytes(const LoomGraph *graph, guint64 (*bytes)(const LoomLane *lane))
 {
-    guint64 bytes = 0;
+    guint64 sum = 0;
 
-    for (guint g = 0; g < run->graphs->len; g++) {
-        const LoomGraph *graph = run->graphs->pdata[g];
+    for (guint i = 0; i < graph->lanes->len; i++)
+        sum += bytes(graph->lanes->pdata[i]);
+    return sum;
+}
 
-        for (guint i = 0; i < graph->hops->len; i++)
-            bytes += ((const LoomHop *)graph->hops->pdata[i])->cache;
+static void graph_add(const LoomRun *run, const LoomGraph *graph, LoomRunMemory *sum)
+{
+    const guint64 queued = lanes_bytes(graph, lane_queued);
+    const guint64 hand = lanes_bytes(graph, lane_hand);
+
+    for (guint i = 0; i < graph->hops->len; i++) {
+        const LoomHop *hop = graph->hops->pdata[i];
+
+        if (!hop->here)
+            continue;
+        sum->kept += hop->need.kept * loom_hop_copies(hop);
+        sum->cache += hop->cache;
     }
-    return bytes;
-}
-
-static void caches_cut(LoomRun *run, double share)
-{
-    for (guint g = 0; g < run->graphs->len; g++) {
-        const LoomGraph *graph = run->graphs->pdata[g];
-
-        for (guint i = 0; i < graph->hops->len; i++) {
-            LoomHop *hop = graph->hops->pdata[i];
-            const guint64 kept = (guint64)((double)hop->cache * share);
-
-            hop->plan.bytes -= MIN(hop->plan.bytes, hop->cache - kept);
-            hop->cache = kept;
-        }
+    if (graph == run->main) {
+        sum->queues = queued;
+        sum->hand = hand;
+    } else if (queued + hand > sum->other) {
+        sum->other = queued + hand;
+        sum->graph = graph->id;
     }
 }
 
-gboolean loom_memory_share(LoomRun *run, guint64 before, GError **error)
+static guint threads_of(const LoomRun *run, const GPtrArray *graphs)
 {
-    const LoomNode *node = loom_node_get(loom_node_get(run->config, "run"), "memory");
+    guint n = loom_pool_threads(run->pool);
 
-    if (!run->memory)
-        return TRUE;
-    const guint64 stages = stages_bytes(run), packets = packets_bytes(run);
-    const guint64 need = before + stages + packets, wanted = caches_bytes(run);
-    if (need > run->memory)
-        return loom_node_fail(
-            node, error,
-            "run: memory is %.1f MiB, but the run needs %.1f MiB: %.1f in use "
-            "before, %.1f for models and workspaces, %.1f for packets in "
-            "flight; want more, smaller patches, batches or queues",
-            mib(run->memory), mib(need), mib(before), mib(stages), mib(packets));
-    if (wanted <= run->memory - need)
-        return TRUE;
-    g_message("run: memory is %.1f MiB: of the cases' %.1f MiB, %.1f are kept, others are read "
-              "anew each time",
-              mib(run->memory), mib(wanted), mib(run->memory - need));
-    caches_cut(run, (double)(run->memory - need) / (double)wanted);
+    for (guint g = 0; g < graphs->len; g++) {
+        const LoomGraph *graph = graphs->pdata[g];
+
+        for (guint i = 0; i < graph->lanes->len; i++)
+            n += ((const LoomLane *)graph->lanes->pdata[i])->workers;
+    }
+    return n;
+}
+
+guint64 loom_run_memory_sum(const LoomRunMemory *sum)
+{
+    return sum->program + sum->weights + sum->kept + sum->queues + sum->hand + sum->other
+           + sum->cache;
+}
+
+gboolean loom_memory_sum(LoomRun *run, const GPtrArray *graphs, GError **error)
+{
+    LoomRunMemory sum = {.ceiling = run->memory, .weights = weights_bytes(run)};
+
+    sum.program =
+        run->memory_before + MEMORY_PROGRAM + (guint64)threads_of(run, graphs) * MEMORY_THREAD;
+    for (guint g = 0; g < graphs->len; g++) {
+        if (!loom_graph_need(run, graphs->pdata[g], error))
+            return FALSE;
+        graph_add(run, graphs->pdata[g], &sum);
+    }
+    run->sum = sum;
     return TRUE;
 }

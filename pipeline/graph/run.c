@@ -36,7 +36,8 @@ static const LoomParam run_params[] = {
     LOOM_STRING(RunKeys, graph, NULL, "name of the graph to run"),
     LOOM_INT(RunKeys, steps, "0", 0, 1e12, "steps", "0: as many as the data gives"),
     LOOM_BYTES(RunKeys, memory, "0", 0, 1e15,
-               "the process shall stay below: caches are cut to fit; 0: no ceiling"),
+               "the process stays below: caches, queues, tiles are cut to fit, or the run is "
+               "refused; 0: no ceiling"),
     {0},
 };
 
@@ -270,15 +271,16 @@ static gboolean run_open(LoomRun *run, GError **error)
 {
     const LoomScope scope = {
         .registry = run->registry, .models = run->by_model, .graphs = run->by_graph};
-    const guint64 before = loom_memory_used();
+    guint64 before = 0;
 
     return top_read(run, &scope, error) && run_read(run, &scope, error)
-           && place_read(run, error) && graphs_build(run, &scope, error)
-           && loom_models_make(run, &scope, error) && graphs_fill(run, &scope, error)
-           && graphs_check(run, error) && pool_make(run, error) && data_open(run, &scope, error)
+           && (before = loom_memory_begin(run), TRUE) && place_read(run, error)
+           && graphs_build(run, &scope, error) && loom_models_make(run, &scope, error)
+           && graphs_fill(run, &scope, error) && graphs_check(run, error)
+           && pool_make(run, error) && data_open(run, &scope, error)
            && backend_open(run, &scope, error) && loom_models_open(run, error)
            && loom_ranks_open(run, &scope, error) && stages_open(run, error)
-           && loom_memory_share(run, before, error) && resume(run, error)
+           && loom_memory_fit(run, before, error) && resume(run, error)
            && data_check(run, error) && journal_make(run, error);
 }
 
@@ -298,13 +300,13 @@ static void run_look(LoomRun *run)
 {
     const LoomScope scope = {run->registry, run->by_model, run->by_graph,
                              run->options.findings};
-    const guint64 before = loom_memory_used();
     GError *cause = NULL;
     gboolean good = kept(run, top_read(run, &scope, &cause), &cause);
 
     if (run->config->type != LOOM_NODE_MAPPING)
         return; /* it has no sections to look at */
     good = kept(run, run_read(run, &scope, &cause), &cause) && good;
+    const guint64 before = loom_memory_begin(run);
     good = kept(run, place_read(run, &cause), &cause) && good;
     good = kept(run, graphs_build(run, &scope, &cause), &cause) && good;
     good = kept(run, loom_models_make(run, &scope, &cause), &cause) && good;
@@ -320,7 +322,7 @@ static void run_look(LoomRun *run)
     good = good && kept(run, loom_models_open(run, &cause), &cause);
     good = good && kept(run, loom_ranks_open(run, &scope, &cause), &cause);
     good = good && data && kept(run, stages_open(run, &cause), &cause);
-    good = good && kept(run, loom_memory_share(run, before, &cause), &cause);
+    good = good && kept(run, loom_memory_fit(run, before, &cause), &cause);
     run->planned = good;
     if (good && run->survey)
         loom_run_look_at_patches(run);

@@ -70,6 +70,21 @@ char *loom_run_config(const LoomRun *run);
 LoomNode *loom_config_effective(const LoomNode *config, const LoomRegistry *registry);
 /* What the run will need: tensors of models, packets in flight at most (0: sizes unknown). */
 guint64 loom_run_model_bytes(const LoomRun *run);
+/* Bytes that the process will hold at most, by what they are for. */
+typedef struct {
+    guint64 program;   /* before the run, and what shapes do not tell */
+    guint64 weights;   /* of all networks */
+    guint64 kept;      /* by stages from packet to packet: gradients, activations, moments */
+    guint64 queues;    /* packets that wait */
+    guint64 hand;      /* packets in work, and what stages take for them */
+    guint64 other;     /* both of the largest of the graphs that the main one runs */
+    const char *graph; /* its name; NULL: none */
+    guint64 cache;     /* cases that loaders keep */
+    guint64 ceiling;   /* 0: none */
+} LoomRunMemory;
+/* NULL: not known, the run was opened without a ceiling and not to be looked at. */
+const LoomRunMemory *loom_run_memory(const LoomRun *run);
+guint64 loom_run_memory_sum(const LoomRunMemory *sum);
 guint64 loom_run_packets(const LoomRun *run);
 /* Bytes that it will leave on disk: checkpoints and models, masks of validation. */
 void loom_run_disk(const LoomRun *run, guint64 *checkpoints, guint64 *predictions);

@@ -16,9 +16,11 @@ struct _LoomRun {
     LoomRunOptions options;
     char *folder; /* absolute; NULL: only checking */
     guint64 seed;
-    char *graph;    /* name of the graph to run */
-    gint64 steps;   /* 0: as many as the data gives */
-    guint64 memory; /* ceiling of the process; 0: none */
+    char *graph;           /* name of the graph to run */
+    gint64 steps;          /* 0: as many as the data gives */
+    guint64 memory;        /* ceiling of the process; 0: none */
+    guint64 memory_before; /* what it held before the run was opened */
+    LoomRunMemory sum;     /* with a ceiling, or while only looking */
     LoomPool *pool;
     LoomDataset *dataset;
     LoomSurvey *survey; /* NULL: nobody looked at its files */

@@ -142,10 +142,17 @@ static gboolean blob_open(gpointer self, LoomHost *host, G_GNUC_UNUSED GError **
     return TRUE;
 }
 
+/* Of one sample and class: a mask and its components. */
+static guint64 blob_need(G_GNUC_UNUSED gconstpointer self, const gint64 ncdhw[5])
+{
+    return (guint64)(ncdhw[2] * ncdhw[3] * ncdhw[4]) * (sizeof(gint32) + 1);
+}
+
 static const LoomLoss blob = {
     .base = LOOM_LOSS(Blob, "blob", "Dice of each lesion by itself; to be added to another",
                       .params = blob_params, .open = blob_open),
     .input = LOOM_LOSS_ON_PROBS,
     .eval = blob_eval,
+    .need = blob_need,
 };
 LOOM_MODULE("loss_blob", "0.1", &blob.base);

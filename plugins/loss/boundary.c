@@ -83,11 +83,18 @@ static gboolean boundary_open(gpointer self, LoomHost *host, GError **error)
                         boundary->spacing.n);
 }
 
+/* Of one sample and class: a mask and its distances, each twice. */
+static guint64 boundary_need(G_GNUC_UNUSED gconstpointer self, const gint64 ncdhw[5])
+{
+    return (guint64)(ncdhw[2] * ncdhw[3] * ncdhw[4]) * (2 * sizeof(double) + 2);
+}
+
 static const LoomLoss boundary = {
     .base = LOOM_LOSS(Boundary, "boundary",
                       "Boundary loss: probability by signed distance; to be added to another",
                       .params = boundary_params, .open = boundary_open),
     .input = LOOM_LOSS_ON_PROBS,
     .eval = boundary_eval,
+    .need = boundary_need,
 };
 LOOM_MODULE("loss_boundary", "0.1", &boundary.base);

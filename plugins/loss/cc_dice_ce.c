@@ -253,11 +253,19 @@ static gboolean cc_dice_ce_open(gpointer self, LoomHost *host, GError **error)
                         loss->spacing.n);
 }
 
+/* Of one sample and class: components, and the nearest of each voxel. */
+static guint64 cc_dice_ce_need(G_GNUC_UNUSED gconstpointer self, const gint64 ncdhw[5])
+{
+    return (guint64)(ncdhw[2] * ncdhw[3] * ncdhw[4])
+           * (2 * sizeof(double) + 3 * sizeof(gint32) + 1);
+}
+
 static const LoomLoss cc_dice_ce = {
     .base = LOOM_LOSS(CcDiceCe, "cc_dice_ce",
                       "Dice and cross entropy in the surroundings of each lesion",
                       .params = cc_dice_ce_params, .open = cc_dice_ce_open),
     .input = LOOM_LOSS_ON_LOGITS,
     .eval = cc_dice_ce_eval,
+    .need = cc_dice_ce_need,
 };
 LOOM_MODULE("loss_cc_dice_ce", "0.1", &cc_dice_ce.base);

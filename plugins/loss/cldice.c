@@ -140,10 +140,19 @@ static gboolean cldice_eval(gpointer self, const LoomTensor *probs, const LoomTe
     return TRUE;
 }
 
+/* Three rooms here, and those of skeleton_new: each erosion and skeleton is kept. */
+static guint64 cldice_need(gconstpointer self, const gint64 ncdhw[5])
+{
+    const guint64 volumes = 2 * (guint64)((const ClDice *)self)->iterations + 11;
+
+    return (guint64)(ncdhw[2] * ncdhw[3] * ncdhw[4]) * volumes * sizeof(float);
+}
+
 static const LoomLoss cldice = {
     .base = LOOM_LOSS(ClDice, "cldice", "Dice of soft centre lines; to be added to another",
                       .params = cldice_params),
     .input = LOOM_LOSS_ON_PROBS,
     .eval = cldice_eval,
+    .need = cldice_need,
 };
 LOOM_MODULE("loss_cldice", "0.1", &cldice.base);

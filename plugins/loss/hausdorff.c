@@ -123,11 +123,18 @@ static gboolean hausdorff_open(gpointer self, LoomHost *host, GError **error)
                         hausdorff->spacing.n);
 }
 
+/* Of one sample and class: two fields, and what a signed distance takes. */
+static guint64 hausdorff_need(G_GNUC_UNUSED gconstpointer self, const gint64 ncdhw[5])
+{
+    return (guint64)(ncdhw[2] * ncdhw[3] * ncdhw[4]) * (3 * sizeof(double) + 2);
+}
+
 static const LoomLoss hausdorff = {
     .base = LOOM_LOSS(Hausdorff, "hausdorff",
                       "Hausdorff loss by distance transforms; to be added to another",
                       .params = hausdorff_params, .open = hausdorff_open),
     .input = LOOM_LOSS_ON_PROBS,
     .eval = hausdorff_eval,
+    .need = hausdorff_need,
 };
 LOOM_MODULE("loss_hausdorff", "0.1", &hausdorff.base);

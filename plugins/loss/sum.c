@@ -55,10 +55,27 @@ static gboolean sum_eval(gpointer self, const LoomTensor *logits, const LoomTens
     return TRUE;
 }
 
+/* The gradient of one part, and what the largest takes. */
+static guint64 sum_need(gconstpointer self, const gint64 ncdhw[5])
+{
+    const Sum *sum = self;
+    guint64 most = 0;
+
+    for (guint i = 0; i < sum->of.n; i++) {
+        const LoomLoss *part = (const LoomLoss *)sum->of.v[i]->plugin;
+
+        if (part->need)
+            most = MAX(most, part->need(sum->of.v[i]->self, ncdhw));
+    }
+    return most
+           + sizeof(float) * (guint64)(ncdhw[0] * ncdhw[1] * ncdhw[2] * ncdhw[3] * ncdhw[4]);
+}
+
 static const LoomLoss sum = {
     .base = LOOM_LOSS(Sum, "sum", "Weighted sum of other losses", .params = sum_params,
                       .open = sum_open),
     .input = LOOM_LOSS_ON_LOGITS,
     .eval = sum_eval,
+    .need = sum_need,
 };
 LOOM_MODULE("loss_sum", "0.1", &sum.base);

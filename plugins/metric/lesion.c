@@ -153,5 +153,6 @@ static const LoomMetric lesion = {
                         .params = lesion_params, .open = lesion_open),
     .readings = lesion_readings,
     .measure = lesion_measure,
+    .voxel_bytes = sizeof(guint8) + sizeof(gint32),
 };
 LOOM_MODULE("metric_lesion", "0.1", &lesion.base);

@@ -265,5 +265,6 @@ static const LoomMetric surface = {
                         .params = surface_params, .open = surface_open),
     .readings = surface_readings,
     .measure = surface_measure,
+    .voxel_bytes = 2 * sizeof(double) + 3 + sizeof(double),
 };
 LOOM_MODULE("metric_surface", "0.1", &surface.base);

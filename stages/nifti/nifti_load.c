@@ -60,17 +60,68 @@ static const LoomSlot nifti_load_writes[] = {
     {0},
 };
 
-/* What the cache will hold, by the headers of the first channels. */
-static gboolean cache_plan(NiftiLoad *load, LoomHost *host, GError **error)
+/* A packet of a case on @geometry, of sizes alone; (transfer full), NULL with an error. */
+static LoomPacket *case_sketch(const NiftiLoad *load, const LoomCase *one,
+                               const LoomGeometry *geometry, GError **error)
+{
+    const gint64 *size = geometry->size;
+    const gint64 shape[4] = {load->dataset->n_channels, size[2], size[1], size[0]};
+    g_autoptr(LoomPacket) sketch = loom_packet_new();
+    LoomTensor *tensor = loom_tensor_sketch(LOOM_F32, "CDHW", shape, error);
+
+    if (!tensor)
+        return NULL;
+    loom_packet_set_id(sketch, one->id);
+    loom_packet_set_geometry(sketch, geometry);
+    loom_packet_set(sketch, "image", tensor);
+    if (!one->label)
+        return g_steal_pointer(&sketch);
+    if (!(tensor = loom_tensor_sketch(LOOM_U8, "DHW", shape + 1, error)))
+        return NULL;
+    if (load->truth)
+        loom_packet_set(sketch, "truth", loom_tensor_ref(tensor));
+    loom_packet_set(sketch, "label", tensor);
+    return g_steal_pointer(&sketch);
+}
+
+/* Cases of one size, spacing and direction, with or without a label, are alike: (transfer
+ * full). */
+static char *kind_of(const LoomCase *one, const LoomGeometry *geometry)
+{
+    const gint64 *size = geometry->size;
+    const double *mm = geometry->spacing_mm;
+
+    return g_strdup_printf(
+        "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %a %a %a %s %d",
+        size[0], size[1], size[2], mm[0], mm[1], mm[2], geometry->axes, one->label != NULL);
+}
+
+static gboolean case_tell(const NiftiLoad *load, LoomHost *host, const LoomCase *one,
+                          const LoomGeometry *geometry, GHashTable *told, GError **error)
+{
+    LoomPacket *sketch;
+
+    if (!g_hash_table_add(told, kind_of(one, geometry)))
+        return TRUE;
+    if (!(sketch = case_sketch(load, one, geometry, error)))
+        return FALSE;
+    loom_host_case(host, sketch);
+    return TRUE;
+}
+
+/* What the cache will hold, and how large cases are, by the headers of the first channels. */
+static gboolean cases_plan(NiftiLoad *load, LoomHost *host, GError **error)
 {
     const guint64 voxel_bytes = sizeof(float) * load->dataset->n_channels + 1;
+    g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     guint64 bytes = 0, largest = 0;
 
     for (guint i = 0; i < load->n_cases; i++) {
         const LoomCase *one = &load->dataset->cases[load->cases[i]];
         LoomVolumeHeader header;
 
-        if (!loom_volume_header_by(one->images[0], &load->policy, &header, error)) {
+        if (!loom_volume_header_by(one->images[0], &load->policy, &header, error)
+            || !case_tell(load, host, one, &header.geometry, told, error)) {
             g_prefix_error(error, "case '%s': ", one->id);
             return FALSE;
         }
@@ -109,7 +160,7 @@ static gboolean nifti_load_open(gpointer self, LoomHost *host, GError **error)
     load->order = g_new(gint64, load->n_cases);
     load->epoch = -1;
     load->kept = g_new0(Loaded, load->n_cases);
-    return cache_plan(load, host, error);
+    return cases_plan(load, host, error);
 }
 
 static void loaded_clear(Loaded *loaded)
@@ -300,6 +351,24 @@ static gboolean nifti_load_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GEr
     return TRUE;
 }
 
+/* Channels of several files are read one by one and put together; of one file that holds others
+ * too, or in another order, all are read. */
+static gboolean nifti_load_need(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                                G_GNUC_UNUSED GError **error)
+{
+    const LoomDataset *dataset = ((const NiftiLoad *)self)->dataset;
+    const LoomTensor *image = loom_packet_get(sketch, "image");
+    const guint64 channel = (guint64)loom_tensor_count_from(image, 'D') * sizeof(float);
+    gboolean in_order = dataset->n_channels == dataset->n_volumes;
+
+    for (guint c = 0; dataset->n_volumes && c < dataset->n_channels; c++)
+        in_order = in_order && dataset->volume_of[c] == c;
+    need->work = dataset->n_volumes        ? (in_order ? 0 : dataset->n_volumes * channel)
+                 : dataset->n_channels > 1 ? channel
+                                           : 0;
+    return TRUE;
+}
+
 static const LoomStage nifti_load = {
     .base = LOOM_STAGE(
         NiftiLoad, "nifti_load", "Read the cases of the data set from NIfTI files",
@@ -308,5 +377,6 @@ static const LoomStage nifti_load = {
     .produce = nifti_load_produce,
     .start = nifti_load_start,
     .plan = nifti_load_plan,
+    .need = nifti_load_need,
 };
 LOOM_MODULE("stage_nifti_load", "0.1", &nifti_load.base);

@@ -133,11 +133,24 @@ static gboolean nifti_save_map(gpointer self, LoomPacket *packet,
     return values && loom_volume_write(path, values, geometry, error);
 }
 
+/* The copy of values_put. */
+static gboolean nifti_save_need(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                                G_GNUC_UNUSED GError **error)
+{
+    const NiftiSave *save = self;
+    const LoomTensor *volume = loom_packet_get(sketch, save->slot);
+
+    if (volume && !save->same && g_strv_contains(class_slots, save->slot))
+        need->work = loom_tensor_bytes(volume);
+    return TRUE;
+}
+
 static const LoomStage nifti_save = {
     .base = LOOM_STAGE(NiftiSave, "nifti_save", "Write a slot of each case as a NIfTI file",
                        .params = nifti_save_params, .open = nifti_save_open,
                        .close = nifti_save_close),
     .reads = nifti_save_reads,
     .map = nifti_save_map,
+    .need = nifti_save_need,
 };
 LOOM_MODULE("stage_nifti_save", "0.1", &nifti_save.base);

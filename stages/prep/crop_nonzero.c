@@ -142,6 +142,14 @@ static gboolean crop_nonzero_plan(G_GNUC_UNUSED gpointer self, LoomPlan *plan,
     return TRUE;
 }
 
+/* How much is cut off is in the voxels: at worst hardly anything. */
+static gboolean crop_nonzero_need(G_GNUC_UNUSED gpointer self, LoomPacket *sketch,
+                                  LoomNeed *need, G_GNUC_UNUSED GError **error)
+{
+    need->work = loom_tensor_bytes(loom_packet_get(sketch, "image"));
+    return TRUE;
+}
+
 static const LoomStage crop_nonzero = {
     .base = {.size = sizeof(LoomStage),
              .kind = LOOM_KIND_STAGE,
@@ -152,5 +160,6 @@ static const LoomStage crop_nonzero = {
     .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = crop_nonzero_map,
     .plan = crop_nonzero_plan,
+    .need = crop_nonzero_need,
 };
 LOOM_MODULE("stage_crop_nonzero", "0.1", &crop_nonzero.base);

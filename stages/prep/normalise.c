@@ -226,6 +226,18 @@ static gboolean normalise_plan(gpointer self, LoomPlan *plan, GError **error)
                         n, plan->c);
 }
 
+/* A byte a voxel for the mask, and five while its holes are filled. */
+static gboolean normalise_need(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                               G_GNUC_UNUSED GError **error)
+{
+    const Normalise *normalise = self;
+
+    if (normalise->mask)
+        need->work = (guint64)loom_tensor_count_from(loom_packet_get(sketch, "image"), 'D')
+                     * (normalise->fill ? 6 : 1);
+    return TRUE;
+}
+
 static const LoomStage normalise = {
     .base = LOOM_STAGE(Normalise, "normalise", "Intensities of each channel onto one scale",
                        .params = normalise_params, .open = normalise_open),
@@ -234,5 +246,6 @@ static const LoomStage normalise = {
     .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = normalise_map,
     .plan = normalise_plan,
+    .need = normalise_need,
 };
 LOOM_MODULE("stage_normalise", "0.1", &normalise.base);

@@ -179,12 +179,25 @@ static gboolean slot_turn(LoomPacket *packet, const char *slot, const Turn *turn
     return TRUE;
 }
 
+/* The case with its axes as @turn has them. */
+static void turn_geometry(LoomPacket *packet, const Turn *turn)
+{
+    LoomGeometry moved = *loom_packet_geometry(packet);
+    double step[3], start[3];
+
+    for (guint i = 0; i < 3; i++) {
+        step[i] = turn->turned[i] ? -1 : 1;
+        start[i] = turn->turned[i] ? (double)(turn->size[i] - 1) : 0;
+    }
+    loom_geometry_regrid(&moved, turn->size, turn->axis, step, start);
+    loom_packet_regrid(packet, &moved);
+}
+
 static gboolean orient_map(gpointer self, LoomPacket *packet, LoomContext *ctx, GError **error)
 {
     const Orient *orient = self;
     const LoomGeometry *geometry = loom_packet_geometry(packet);
     LoomPool *pool = loom_context_pool(ctx);
-    double step[3], start[3];
 
     if (!geometry)
         return loom_fail(error, LOOM_ERROR_SHAPE,
@@ -194,17 +207,46 @@ static gboolean orient_map(gpointer self, LoomPacket *packet, LoomContext *ctx, 
     const Turn turn = turn_find(orient, geometry);
     if (!turn_moves(&turn))
         return TRUE;
-    LoomGeometry moved = *geometry;
-    for (guint i = 0; i < 3; i++) {
-        step[i] = turn.turned[i] ? -1 : 1;
-        start[i] = turn.turned[i] ? (double)(turn.size[i] - 1) : 0;
-    }
-    loom_geometry_regrid(&moved, turn.size, turn.axis, step, start);
     if (!slot_turn(packet, "image", &turn, geometry->size, pool, error)
         || (loom_packet_get(packet, "label")
             && !slot_turn(packet, "label", &turn, geometry->size, pool, error)))
         return FALSE;
-    loom_packet_regrid(packet, &moved);
+    turn_geometry(packet, &turn);
+    return TRUE;
+}
+
+/* One slot turned beside what it was made of. */
+static gboolean slot_sketch(LoomPacket *sketch, const char *slot, const gint64 size[3],
+                            LoomNeed *need, GError **error)
+{
+    const LoomTensor *from = loom_packet_get(sketch, slot);
+    const gboolean floats = from && loom_tensor_dtype(from) == LOOM_F32;
+    const gint64 shape[4] = {from ? loom_tensor_size(from, 'C') : 0, size[2], size[1], size[0]};
+
+    if (!from)
+        return TRUE;
+    need->work = MAX(need->work, loom_tensor_bytes(from));
+    LoomTensor *to = loom_tensor_sketch(floats ? LOOM_F32 : LOOM_U8, floats ? "CDHW" : "DHW",
+                                        floats ? shape : shape + 1, error);
+    if (!to)
+        return FALSE;
+    loom_packet_set(sketch, slot, to);
+    return TRUE;
+}
+
+static gboolean orient_need(gpointer self, LoomPacket *sketch, LoomNeed *need, GError **error)
+{
+    const LoomGeometry *geometry = loom_packet_geometry(sketch);
+
+    if (!geometry)
+        return TRUE;
+    const Turn turn = turn_find(self, geometry);
+    if (!turn_moves(&turn))
+        return TRUE;
+    if (!slot_sketch(sketch, "image", turn.size, need, error)
+        || !slot_sketch(sketch, "label", turn.size, need, error))
+        return FALSE;
+    turn_geometry(sketch, &turn);
     return TRUE;
 }
 
@@ -226,5 +268,6 @@ static const LoomStage orient = {
     .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = orient_map,
     .plan = orient_plan,
+    .need = orient_need,
 };
 LOOM_MODULE("stage_orient", "0.1", &orient.base);

@@ -79,16 +79,18 @@ static void axes_clear(Axes *axes)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Axes, axes_clear)
 
-static gboolean channel_resample(const Axes *axes, const float *from, float *to, LoomPool *pool,
-                                 GError **error)
+/* @rows: see loom_resample_slabs. */
+static gboolean channel_resample(const Axes *axes, gint64 rows, const float *from, float *to,
+                                 LoomPool *pool, GError **error)
 {
-    return loom_resample_volume(axes->image, from, to, pool, error)
+    return loom_resample_slabs(axes->image, rows, from, to, pool, error)
            && (!axes->clip
                || loom_resample_clip(axes->image, axes->thick, from, to, pool, error));
 }
 
-static gboolean slot_resample(LoomPacket *packet, const Axes *axes, LoomPool *pool,
-                              GError **error)
+/* @room: bytes that it may take, see loom_resample_rows. */
+static gboolean slot_resample(LoomPacket *packet, const Axes *axes, guint64 room,
+                              LoomPool *pool, GError **error)
 {
     const LoomTensor *image = loom_packet_get(packet, "image");
     const LoomTensor *label = loom_packet_get(packet, "label");
@@ -102,8 +104,9 @@ static gboolean slot_resample(LoomPacket *packet, const Axes *axes, LoomPool *po
         return FALSE;
     const gint64 in = loom_tensor_count_from(image, 'D');
     const gint64 out = loom_tensor_count_from(images, 'D');
+    const gint64 rows = loom_resample_rows(axes->image, loom_pool_threads(pool), room);
     for (gint64 c = 0; c < channels; c++)
-        if (!channel_resample(axes, loom_tensor_f32(image) + c * in,
+        if (!channel_resample(axes, rows, loom_tensor_f32(image) + c * in,
                               loom_tensor_f32_mut(images) + c * out, pool, error))
             return FALSE;
     if (label) {
@@ -157,17 +160,14 @@ static void geometry_resample(LoomPacket *packet, const gint64 size[3])
     loom_packet_regrid(packet, &moved);
 }
 
-static gboolean resample_map(gpointer self, LoomPacket *packet, LoomContext *ctx,
-                             GError **error)
+/* What becomes of each axis.  @moves: whether anything does. */
+static gboolean axes_make(const Resample *resample, const LoomPacket *packet, Axes *axes,
+                          gint64 size[3], gboolean *moves, GError **error)
 {
-    const Resample *resample = self;
     const LoomGeometry *geometry = loom_packet_geometry(packet);
     const LoomTensor *image = loom_packet_get(packet, "image");
     const gint64 *volume = loom_tensor_shape(image) + 1;
     const guint order = resample->order == 0 ? 3 : 1;
-    g_auto(Axes) axes = {0};
-    gboolean moves = FALSE;
-    gint64 size[3];
 
     if (!geometry)
         return loom_fail(error, LOOM_ERROR_SHAPE,
@@ -178,20 +178,85 @@ static gboolean resample_map(gpointer self, LoomPacket *packet, LoomContext *ctx
                           geometry->spacing_mm[0]};
     if (!sizes_find(resample, image, mm, size, error))
         return FALSE;
-    axes.thick = thick_axis(mm);
-    if (axes.thick == 3)
-        axes.thick = thick_axis(resample->spacing.v);
-    axes.clip = resample->clip && order == 3;
+    axes->thick = thick_axis(mm);
+    if (axes->thick == 3)
+        axes->thick = thick_axis(resample->spacing.v);
+    axes->clip = resample->clip && order == 3;
+    *moves = FALSE;
     for (guint i = 0; i < 3; i++) {
-        moves = moves || size[i] != volume[i];
-        axes.image[i] = loom_resample_axis_new(volume[i], size[i], i == axes.thick ? 0 : order);
-        axes.label[i] = loom_resample_axis_new(volume[i], size[i], i == axes.thick ? 0 : 1);
+        const gboolean thick = i == axes->thick;
+
+        *moves = *moves || size[i] != volume[i];
+        axes->image[i] = loom_resample_axis_new(volume[i], size[i], thick ? 0 : order);
+        axes->label[i] = loom_resample_axis_new(volume[i], size[i], thick ? 0 : 1);
     }
+    return TRUE;
+}
+
+/* Of the image and label that are made. */
+static guint64 made_bytes(const LoomPacket *packet, const gint64 size[3])
+{
+    const gint64 channels = loom_tensor_size(loom_packet_get(packet, "image"), 'C');
+
+    return (guint64)(size[0] * size[1] * size[2])
+           * (sizeof(float) * (guint64)channels + (loom_packet_get(packet, "label") ? 1 : 0));
+}
+
+static gboolean resample_map(gpointer self, LoomPacket *packet, LoomContext *ctx,
+                             GError **error)
+{
+    g_auto(Axes) axes = {0};
+    gboolean moves;
+    gint64 size[3];
+
+    if (!axes_make(self, packet, &axes, size, &moves, error))
+        return FALSE;
     if (!moves)
         return TRUE;
-    if (!slot_resample(packet, &axes, loom_context_pool(ctx), error))
+    const guint64 made = made_bytes(packet, size), room = loom_context_room(ctx);
+    if (!slot_resample(packet, &axes, room - MIN(room, made), loom_context_pool(ctx), error))
         return FALSE;
     geometry_resample(packet, size);
+    return TRUE;
+}
+
+static gboolean slot_sketch(LoomPacket *sketch, const char *slot, const gint64 size[3],
+                            GError **error)
+{
+    const LoomTensor *from = loom_packet_get(sketch, slot);
+    const gboolean floats = from && loom_tensor_dtype(from) == LOOM_F32;
+    const gint64 shape[4] = {from ? loom_tensor_size(from, 'C') : 0, size[0], size[1], size[2]};
+    LoomTensor *to;
+
+    if (!from)
+        return TRUE;
+    if (!(to = loom_tensor_sketch(floats ? LOOM_F32 : LOOM_U8, floats ? "CDHW" : "DHW",
+                                  floats ? shape : shape + 1, error)))
+        return FALSE;
+    loom_packet_set(sketch, slot, to);
+    return TRUE;
+}
+
+static gboolean resample_need(gpointer self, LoomPacket *sketch, LoomNeed *need, GError **error)
+{
+    g_auto(Axes) axes = {0};
+    gboolean moves;
+    gint64 size[3];
+
+    if (!loom_packet_geometry(sketch))
+        return TRUE;
+    if (!axes_make(self, sketch, &axes, size, &moves, error))
+        return FALSE;
+    if (!moves)
+        return TRUE;
+    const guint64 made = made_bytes(sketch, size);
+    const gint64 rows =
+        loom_resample_rows(axes.image, need->threads, need->room - MIN(need->room, made));
+    need->work = made + loom_resample_bytes(axes.image, need->threads, rows);
+    if (!slot_sketch(sketch, "image", size, error)
+        || !slot_sketch(sketch, "label", size, error))
+        return FALSE;
+    geometry_resample(sketch, size);
     return TRUE;
 }
 
@@ -210,5 +275,6 @@ static const LoomStage resample = {
     .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = resample_map,
     .plan = resample_plan,
+    .need = resample_need,
 };
 LOOM_MODULE("stage_resample", "0.1", &resample.base);

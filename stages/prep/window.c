@@ -54,5 +54,6 @@ static const LoomStage window = {
     .writes = window_image,
     .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = window_map,
+    .need = loom_need_nothing,
 };
 LOOM_MODULE("stage_window", "0.1", &window.base);

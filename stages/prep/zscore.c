@@ -80,5 +80,6 @@ static const LoomStage zscore = {
     .writes = zscore_image,
     .flags = LOOM_STAGE_PURE | LOOM_STAGE_STEADY,
     .map = zscore_map,
+    .need = loom_need_nothing,
 };
 LOOM_MODULE("stage_zscore", "0.1", &zscore.base);

@@ -445,6 +445,22 @@ static LoomFlow metrics_flush(gpointer self, LoomContext *ctx, GError **error)
     return LOOM_FLOW_OK;
 }
 
+/* The plugin that takes most, and masks of both where regions or ignored voxels count. */
+static gboolean metrics_need(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                             G_GNUC_UNUSED GError **error)
+{
+    const Metrics *metrics = self;
+    const LoomDataset *dataset = metrics->dataset;
+    const guint64 masks = dataset && (by_region(metrics) || dataset->ignores) ? 4 : 0;
+    guint64 bytes = 0;
+
+    for (guint i = 0; i < metrics->metrics.n; i++)
+        bytes = MAX(bytes, metric_at(metrics, i)->voxel_bytes);
+    need->work =
+        (bytes + masks) * (guint64)loom_tensor_count(loom_packet_get(sketch, "prediction"));
+    return TRUE;
+}
+
 static const LoomStage metrics = {
     .base = LOOM_STAGE(Metrics, "metrics", "Measure predictions against labels",
                        .params = metrics_params, .open = metrics_open, .close = metrics_close),
@@ -453,5 +469,6 @@ static const LoomStage metrics = {
     .start = metrics_start,
     .flush = metrics_flush,
     .plan = metrics_plan,
+    .need = metrics_need,
 };
 LOOM_MODULE("stage_metrics", "0.1", &metrics.base);

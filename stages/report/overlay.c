@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define MOST_CASES 64
+#define DRAWN_BYTES 64 /* a voxel: each is drawn larger than a pixel */
 
 typedef enum { MOST_FOREGROUND, MOST_ERRORS } Most;
 
@@ -282,6 +283,25 @@ static LoomFlow overlay_flush(gpointer self, LoomContext *ctx, GError **error)
                : LOOM_FLOW_FAIL;
 }
 
+/* Both label maps without what the truth ignores; of cases that may be drawn a slice each, of
+ * the largest plane: an image and two label maps, and a few pictures of it while it is drawn.
+ */
+static gboolean overlay_need(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                             G_GNUC_UNUSED GError **error)
+{
+    const Overlay *overlay = self;
+    const LoomTensor *prediction = loom_packet_get(sketch, "prediction");
+    const gint64 *size = loom_tensor_shape(prediction);
+    const gint64 least = MIN(MIN(size[0], size[1]), size[2]);
+    const guint64 plane = (guint64)(loom_tensor_count(prediction) / least);
+
+    need->kept =
+        plane * (sizeof(float) + 2) * ((guint64)overlay->cases + 1) + plane * DRAWN_BYTES;
+    if (overlay->dataset && overlay->dataset->ignores)
+        need->work = 2 * loom_tensor_bytes(prediction);
+    return TRUE;
+}
+
 static const LoomStage overlay = {
     .base = LOOM_STAGE(Overlay, "overlay", "Draw predictions and their errors over the images",
                        .params = overlay_params, .open = overlay_open, .close = overlay_close),
@@ -290,5 +310,6 @@ static const LoomStage overlay = {
     .start = overlay_start,
     .flush = overlay_flush,
     .plan = overlay_plan,
+    .need = overlay_need,
 };
 LOOM_MODULE("stage_overlay", "0.1", &overlay.base);

@@ -108,6 +108,15 @@ static gboolean postprocess_map(gpointer self, LoomPacket *packet, LoomContext *
     return TRUE;
 }
 
+/* Of one call of loom_parts_clean: a mask, and the number of each voxel's component. */
+static gboolean postprocess_need(G_GNUC_UNUSED gpointer self, LoomPacket *sketch,
+                                 LoomNeed *need, G_GNUC_UNUSED GError **error)
+{
+    need->work = (guint64)loom_tensor_count(loom_packet_get(sketch, "prediction"))
+                 * (sizeof(guint8) + sizeof(gint32));
+    return TRUE;
+}
+
 static const LoomStage postprocess = {
     .base = LOOM_STAGE(Postprocess, "postprocess",
                        "Remove components of a prediction that are too small",
@@ -116,5 +125,6 @@ static const LoomStage postprocess = {
     .writes = postprocess_slots,
     .flags = LOOM_STAGE_PURE,
     .map = postprocess_map,
+    .need = postprocess_need,
 };
 LOOM_MODULE("stage_postprocess", "0.1", &postprocess.base);

@@ -10,7 +10,7 @@
  * Source: Isensee et al. 2021 (nnU-Net), inference; windows.h. */
 #define G_LOG_DOMAIN "loom-sliding-window"
 #include "mirror.h"
-#include "sweep.h"
+#include "sweep_way.h"
 
 #include <math.h>
 #include <string.h>
@@ -93,48 +93,36 @@ static gboolean window_fits(const SlidingWindow *stage, gint64 batch, gint64 cha
                         *classes);
 }
 
-/* What a batch of windows needs besides the weights: activations that the network has not got
- * yet, the windows, and their logits twice. */
-static gboolean batch_bytes(const SlidingWindow *stage, gint64 batch, gint64 channels,
-                            guint64 *bytes, GError **error)
+static SweepNetwork network_of(const SlidingWindow *stage)
 {
-    const guint64 voxels =
-        (guint64)(batch * stage->size.v[0] * stage->size.v[1]) * (guint64)stage->size.v[2];
-    gint64 classes;
-    guint64 all, weights;
-
-    if (!window_fits(stage, batch, channels, &classes, &all, error)
-        || !window_fits(stage, 0, channels, &classes, &weights, error))
-        return FALSE;
-    *bytes = batch <= stage->planned ? 0 : all - MIN(weights, all);
-    *bytes += voxels * sizeof(float) * (guint64)(channels + 2 * classes);
-    return TRUE;
+    return (SweepNetwork){stage->model, stage->size.v, stage->batch};
 }
 
-/* Windows at once, tiles: as few as `memory` allows of the first, as many as it asks for of the
- * second.  @peak: what the process will hold. */
-static gboolean memory_plan(const SlidingWindow *stage, Sweep *sweep, gint64 *batch,
-                            guint64 *peak, GError **error)
+/* @peak: what the process will hold. */
+static gboolean memory_plan(const SlidingWindow *stage, Sweep *sweep, guint64 room,
+                            gint64 *batch, guint64 *peak, GError **error)
 {
-    const gint64 channels = loom_tensor_size(sweep->image, 'C');
     const guint64 used = loom_memory_used(), limit = stage->memory;
-    guint64 windows;
+    const guint threads = loom_pool_threads(sweep->pool);
+    const SweepNetwork net = network_of(stage);
+    guint64 there = 0;
+    SweepWay way;
 
-    for (*batch = stage->batch;; *batch /= 2) {
-        if (!batch_bytes(stage, *batch, channels, &windows, error))
-            return FALSE;
-        *peak = used + windows + sweep_bytes(sweep, sweep->tiles);
-        if (!limit || *peak <= limit || *batch == 1)
-            break;
-    }
-    while (limit && *peak > limit && sweep_tiles_more(sweep, sweep->tiles))
-        *peak = used + windows + sweep_bytes(sweep, sweep->tiles);
-    if (!limit || *peak <= limit)
-        return TRUE;
-    return loom_fail(error, LOOM_ERROR_LIMIT,
-                     "memory is %.1f MiB, but one window at a time in the smallest tiles takes "
-                     "%.1f MiB, of which %.1f MiB are in use before",
-                     (double)limit / MIB, (double)*peak / MIB, (double)used / MIB);
+    if (stage->planned
+        && !sweep_arena_bytes(&net, stage->planned, loom_tensor_size(sweep->image, 'C'), &there,
+                              error))
+        return FALSE;
+    if (limit)
+        room = MIN(room, limit + there - MIN(used, limit + there));
+    if (!sweep_way_find(&net, sweep, room, threads, &way, error))
+        return FALSE;
+    *batch = way.batch;
+    *peak = used + way.arena - MIN(there, way.arena) + way.rest;
+    return !limit || *peak <= limit
+           || loom_fail(error, LOOM_ERROR_LIMIT,
+                        "memory is %.1f MiB, but one window at a time in the smallest tiles "
+                        "takes %.1f MiB, of which %.1f MiB are in use before",
+                        (double)limit / MIB, (double)*peak / MIB, (double)used / MIB);
 }
 
 /* ---- passes through the network ----------------------------------------------------- */
@@ -335,7 +323,8 @@ static LoomFlow case_sweep(Case *one, GError **error)
     const gint64 *size = one->stage->size.v;
     LoomFlow flow = LOOM_FLOW_OK;
 
-    if (!memory_plan(one->stage, one->sweep, &one->batch, &one->peak, error)
+    if (!memory_plan(one->stage, one->sweep, loom_context_room(one->ctx), &one->batch,
+                     &one->peak, error)
         || !sweep_allocate(one->sweep, error))
         return LOOM_FLOW_FAIL;
     const gint64 shape[5] = {one->batch, loom_tensor_size(one->sweep->image, 'C'), size[0],
@@ -350,6 +339,15 @@ static LoomFlow case_sweep(Case *one, GError **error)
     return flow;
 }
 
+static SweepRules rules_of(const SlidingWindow *stage)
+{
+    return (SweepRules){.model = stage->model->id,
+                        .size = {stage->size.v[0], stage->size.v[1], stage->size.v[2]},
+                        .overlap = stage->overlap,
+                        .regions = stage->regions.n ? stage->regions.v : NULL,
+                        .keep_probabilities = stage->keep_probabilities};
+}
+
 static LoomFlow sliding_window_process(gpointer self, LoomPacket *packet, LoomContext *ctx,
                                        GError **error)
 {
@@ -358,11 +356,7 @@ static LoomFlow sliding_window_process(gpointer self, LoomPacket *packet, LoomCo
     g_autoptr(GArray) waiting = g_array_new(FALSE, FALSE, sizeof(gint64));
     g_auto(Sweep) sweep = {0};
     const LoomTensor *image = loom_packet_need(packet, "image", error);
-    SweepRules rules = {.model = stage->model->id,
-                        .size = {stage->size.v[0], stage->size.v[1], stage->size.v[2]},
-                        .overlap = stage->overlap,
-                        .regions = stage->regions.n ? stage->regions.v : NULL,
-                        .keep_probabilities = stage->keep_probabilities};
+    SweepRules rules = rules_of(stage);
     guint64 bytes;
 
     if (!image
@@ -416,6 +410,37 @@ static gboolean sliding_window_plan(gpointer self, LoomPlan *plan, GError **erro
     return TRUE;
 }
 
+static gboolean sliding_window_need(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                                    GError **error)
+{
+    const SlidingWindow *stage = self;
+    const LoomTensor *image = loom_packet_get(sketch, "image");
+    SweepRules rules = rules_of(stage);
+    g_auto(Sweep) sweep = {0};
+    const SweepNetwork net = network_of(stage);
+    LoomTensor *prediction, *probabilities;
+    guint64 bytes;
+    SweepWay way;
+
+    if (!window_fits(stage, stage->batch, loom_tensor_size(image, 'C'), &rules.channels, &bytes,
+                     error)
+        || !sweep_begin(&sweep, &rules, image, loom_packet_geometry(sketch),
+                        loom_packet_native(sketch), NULL, error)
+        || !sweep_way_find(&net, &sweep, need->room, need->threads, &way, error)
+        || !(prediction = loom_tensor_sketch(LOOM_U8, "DHW", sweep.out, error)))
+        return FALSE;
+    need->kept = way.arena;
+    need->work = way.rest;
+    loom_packet_set(sketch, "prediction", prediction);
+    if (!stage->keep_probabilities)
+        return TRUE;
+    const gint64 all[4] = {rules.channels, sweep.out[0], sweep.out[1], sweep.out[2]};
+    if (!(probabilities = loom_tensor_sketch(LOOM_F32, "CDHW", all, error)))
+        return FALSE;
+    loom_packet_set(sketch, "probabilities", probabilities);
+    return TRUE;
+}
+
 static const LoomStage sliding_window = {
     .base = LOOM_STAGE(SlidingWindow, "sliding_window",
                        "Predict a whole case from windows that overlap",
@@ -425,5 +450,6 @@ static const LoomStage sliding_window = {
     .process = sliding_window_process,
     .ratio = sliding_window_ratio,
     .plan = sliding_window_plan,
+    .need = sliding_window_need,
 };
 LOOM_MODULE("stage_sliding_window", "0.1", &sliding_window.base);

@@ -90,14 +90,20 @@ static gint64 tile_edge(const Sweep *sweep, guint axis, guint tiles)
     return tiles == 1 ? all : (all + tiles - 1) / tiles + (sweep->moved ? 1 : 0);
 }
 
-guint64 sweep_bytes(const Sweep *sweep, const guint tiles[2])
+/* Of one worker, where the prediction lies on another grid. */
+static gint64 row_floats(const Sweep *sweep)
+{
+    return sweep->moved ? sweep->rules->channels * sweep->steps[2].n + sweep->volume[2] : 0;
+}
+
+guint64 sweep_bytes(const Sweep *sweep, const guint tiles[2], guint threads)
 {
     const guint64 out = (guint64)(sweep->out[0] * sweep->out[1] * sweep->out[2]);
     const guint64 sums =
         (guint64)(sweep->rules->channels * sweep->depth)
         * (guint64)(tile_edge(sweep, 0, tiles[0]) * tile_edge(sweep, 1, tiles[1]));
 
-    return sums * sizeof(float) + out
+    return (sums + threads * (guint64)row_floats(sweep)) * sizeof(float) + out
            + (sweep->rules->keep_probabilities
                   ? out * (guint64)sweep->rules->channels * sizeof(float)
                   : 0);
@@ -132,7 +138,7 @@ gboolean sweep_allocate(Sweep *sweep, GError **error)
             background[v] = 1;
     }
     if (sweep->moved) {
-        sweep->row_floats = rules->channels * sweep->steps[2].n + sweep->volume[2];
+        sweep->row_floats = row_floats(sweep);
         sweep->rows = g_new(float, (gsize)sweep->row_floats *loom_pool_threads(sweep->pool));
     }
     return TRUE;

@@ -56,8 +56,9 @@ void sweep_clear(Sweep *sweep);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sweep, sweep_clear)
 
 gint64 sweep_windows(const Sweep *sweep);
-/* Bytes of the sums with the case cut into so many tiles, and of what comes out. */
-guint64 sweep_bytes(const Sweep *sweep, const guint tiles[2]);
+/* Bytes of the sums with the case cut into so many tiles, of what comes out, and of rows for
+ * each thread. */
+guint64 sweep_bytes(const Sweep *sweep, const guint tiles[2], guint threads);
 /* FALSE: smaller tiles make no sense. */
 gboolean sweep_tiles_more(const Sweep *sweep, guint tiles[2]);
 /* Allocates for sweep->tiles; then for each of them sweep_tile_begin, sweep_add of its windows

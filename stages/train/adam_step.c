@@ -77,6 +77,13 @@ static gboolean adam_step_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GErr
     return TRUE;
 }
 
+static gboolean adam_step_need(gpointer self, G_GNUC_UNUSED LoomPacket *sketch, LoomNeed *need,
+                               G_GNUC_UNUSED GError **error)
+{
+    need->kept = optimiser_bytes(((const AdamStep *)self)->model, 2);
+    return TRUE;
+}
+
 static const LoomStage adam_step = {
     .base = LOOM_STAGE(AdamStep, "adam_step", "AdamW over the model's weights",
                        .params = adam_step_params, .open = adam_step_open),
@@ -84,5 +91,6 @@ static const LoomStage adam_step = {
     .flags = LOOM_STAGE_STEP,
     .map = adam_step_map,
     .plan = adam_step_plan,
+    .need = adam_step_need,
 };
 LOOM_MODULE("stage_adam_step", "0.1", &adam_step.base);

@@ -33,6 +33,7 @@ typedef struct {
     guint ranks;           /* of this generation */
     double square;         /* of this rank's gradient, this step */
     GError *failure;       /* of a sum that was started from within backward */
+    guint members;         /* ranks that the run was begun with */
 } Allreduce;
 
 static const LoomParam allreduce_params[] = {
@@ -255,6 +256,7 @@ static gboolean allreduce_open(gpointer self, LoomHost *host, GError **error)
     const LoomModel *model = (const LoomModel *)all->model->plugin;
 
     all->collective = loom_host_collective(host);
+    all->members = loom_host_ranks(host);
     if (!all->collective)
         return TRUE;
     buckets_deal(all);
@@ -306,6 +308,17 @@ static void allreduce_ratio(G_GNUC_UNUSED gpointer self, gint64 *in, gint64 *out
     *in = *out = 1;
 }
 
+/* Sums of this rank, and of others of this host, which it reads where they lie. */
+static gboolean allreduce_need(gpointer self, G_GNUC_UNUSED LoomPacket *sketch, LoomNeed *need,
+                               G_GNUC_UNUSED GError **error)
+{
+    const Allreduce *all = self;
+
+    for (guint b = 0; b < all->n_buckets; b++)
+        need->kept += all->members * sizeof(float) * (guint64)all->buckets[b].count;
+    return TRUE;
+}
+
 static const LoomStage allreduce = {
     .base = LOOM_STAGE(Allreduce, "allreduce", "Mean of the gradients of all ranks, and a vote",
                        .params = allreduce_params, .open = allreduce_open,
@@ -316,5 +329,6 @@ static const LoomStage allreduce = {
     .start = allreduce_start,
     .ratio = allreduce_ratio,
     .plan = allreduce_plan,
+    .need = allreduce_need,
 };
 LOOM_MODULE("stage_allreduce", "0.1", &allreduce.base);

@@ -369,11 +369,25 @@ static void checkpoint_close(gpointer self)
     checkpoint_model_close(&checkpoint->predictor);
 }
 
+/* A copy of all that is saved, and of the weights once more for model/. */
+static gboolean checkpoint_need(gpointer self, G_GNUC_UNUSED LoomPacket *sketch, LoomNeed *need,
+                                G_GNUC_UNUSED GError **error)
+{
+    const Checkpoint *checkpoint = self;
+    guint n;
+    const LoomWeight *weights = model_of(checkpoint)->weights(checkpoint->model->self, &n);
+
+    for (guint i = 0; i < n; i++)
+        need->work += (MOMENTS + 2) * sizeof(float) * (guint64)weights[i].count;
+    return TRUE;
+}
+
 static const LoomStage checkpoint = {
     .base = LOOM_STAGE(Checkpoint, "checkpoint", "Keep the weights of a model on disk",
                        .params = checkpoint_params, .open = checkpoint_open,
                        .close = checkpoint_close),
     .map = checkpoint_map,
+    .need = checkpoint_need,
     .finish = checkpoint_finish,
 };
 LOOM_MODULE("stage_checkpoint", "0.1", &checkpoint.base);

@@ -1,6 +1,8 @@
 /* forward - an image through the network: logits, and a tape for the way back. */
 #include "outputs.h"
 
+#include <string.h>
+
 typedef struct {
     LoomInstance *model;
 } Forward;
@@ -57,6 +59,35 @@ static gboolean forward_plan(gpointer self, LoomPlan *plan, GError **error)
     return model->fits(forward->model->self, image, TRUE, &plan->classes, &plan->bytes, error);
 }
 
+/* Coarser logits are half as many voxels each, at most. */
+static gboolean forward_need(gpointer self, LoomPacket *sketch, LoomNeed *need, GError **error)
+{
+    static const char *const slots[] = OUTPUT_NAMES("logits");
+    const Forward *forward = self;
+    const LoomModel *model = (const LoomModel *)forward->model->plugin;
+    static const gint64 unknown[5] = {0};
+    gint64 shape[5], classes;
+    guint64 weights;
+
+    if (!model->fits(forward->model->self, unknown, FALSE, &classes, &weights, error))
+        return FALSE;
+    memcpy(shape, loom_tensor_shape(loom_packet_get(sketch, "image")), sizeof shape);
+    if (!model->fits(forward->model->self, shape, TRUE, &classes, &need->kept, error))
+        return FALSE;
+    shape[1] = classes;
+    need->kept -= MIN(weights, need->kept);
+    for (guint i = 0; i < model->outputs(forward->model->self); i++) {
+        LoomTensor *logits = loom_tensor_sketch(LOOM_F32, "NCDHW", shape, error);
+
+        if (!logits)
+            return FALSE;
+        need->work += loom_tensor_bytes(logits);
+        loom_packet_set(sketch, slots[i], logits);
+        shape[4] = MAX(shape[4] / 2, 1);
+    }
+    return TRUE;
+}
+
 static const LoomStage forward = {
     .base = LOOM_STAGE(Forward, "forward", "Network forward, for training",
                        .params = forward_params),
@@ -64,5 +95,6 @@ static const LoomStage forward = {
     .writes = forward_writes,
     .map = forward_map,
     .plan = forward_plan,
+    .need = forward_need,
 };
 LOOM_MODULE("stage_forward", "0.1", &forward.base);

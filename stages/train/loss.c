@@ -296,6 +296,38 @@ static gboolean loss_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomCo
     return TRUE;
 }
 
+/* Gradients as large as the logits stay in the packet.  Besides them, for the finest level: the
+ * probabilities, numbers for each voxel of the target (loom_kit_eval), the label marked or
+ * strided; with regions two channels and their gradient, and a mask. */
+static gboolean loss_need(gpointer self, LoomPacket *sketch, LoomNeed *need, GError **error)
+{
+    static const char *const in[] = OUTPUT_NAMES("logits"), *const out[] =
+                                                                OUTPUT_NAMES("dlogits");
+    const Loss *loss = self;
+    const LoomLoss *plugin = (const LoomLoss *)loss->loss->plugin;
+    const LoomTensor *logits = loom_packet_get(sketch, in[0]);
+
+    if (!logits)
+        return TRUE;
+    const guint64 voxels =
+        (guint64)(loom_tensor_size(logits, 'N') * loom_tensor_count_from(logits, 'D'));
+    need->work =
+        loom_tensor_bytes(logits) + voxels * (sizeof(float) + sizeof(double) + 2)
+        + (loss->regions ? voxels * (4 * sizeof(float) + 1) : 0)
+        + (plugin->need ? plugin->need(loss->loss->self, loom_tensor_shape(logits)) : 0);
+    for (guint k = 0; k < LOOM_MODEL_MAX_OUTPUTS && (logits = loom_packet_get(sketch, in[k]));
+         k++) {
+        LoomTensor *gradient =
+            loom_tensor_sketch(LOOM_F32, "NCDHW", loom_tensor_shape(logits), error);
+
+        if (!gradient)
+            return FALSE;
+        need->work += loom_tensor_bytes(gradient);
+        loom_packet_set(sketch, out[k], gradient);
+    }
+    return TRUE;
+}
+
 static const LoomStage loss = {
     .base = LOOM_STAGE(Loss, "loss", "Loss and its gradient", .params = loss_params,
                        .open = loss_open),
@@ -303,5 +335,6 @@ static const LoomStage loss = {
     .writes = loss_writes,
     .map = loss_map,
     .plan = loss_plan,
+    .need = loss_need,
 };
 LOOM_MODULE("stage_loss", "0.1", &loss.base);

@@ -73,6 +73,13 @@ static gboolean sgd_step_plan(gpointer self, LoomPlan *plan, G_GNUC_UNUSED GErro
     return TRUE;
 }
 
+static gboolean sgd_step_need(gpointer self, G_GNUC_UNUSED LoomPacket *sketch, LoomNeed *need,
+                              G_GNUC_UNUSED GError **error)
+{
+    need->kept = optimiser_bytes(((const SgdStep *)self)->model, 1);
+    return TRUE;
+}
+
 static const LoomStage sgd_step = {
     .base = LOOM_STAGE(SgdStep, "sgd_step", "Momentum SGD over the model's weights",
                        .params = sgd_step_params, .open = sgd_step_open),
@@ -80,5 +87,6 @@ static const LoomStage sgd_step = {
     .flags = LOOM_STAGE_STEP,
     .map = sgd_step_map,
     .plan = sgd_step_plan,
+    .need = sgd_step_need,
 };
 LOOM_MODULE("stage_sgd_step", "0.1", &sgd_step.base);

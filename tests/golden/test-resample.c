@@ -31,6 +31,26 @@ static gint64 number(char **words, guint at)
     return g_ascii_strtoll(words[at], NULL, 10);
 }
 
+/* Slab by slab, down to a row: the same bits. */
+static void slabs_check(LoomResampleAxis *const axes[3], const float *from, const float *whole,
+                        gint64 out, LoomPool *pool)
+{
+    g_autofree float *to = g_new(float, (gsize)out);
+    const guint threads = loom_pool_threads(pool);
+    guint64 before = G_MAXUINT64;
+
+    g_assert_cmpint(loom_resample_rows(axes, threads, G_MAXUINT64), ==, axes[1]->out);
+    g_assert_cmpint(8 * loom_resample_rows(axes, threads, 0), >=, axes[1]->out);
+    for (gint64 rows = axes[1]->out; rows > 0; rows /= 2) {
+        const guint64 bytes = loom_resample_bytes(axes, threads, rows);
+
+        g_assert_cmpuint(bytes, <=, before);
+        before = bytes;
+        g_assert_true(loom_resample_slabs(axes, rows, from, to, pool, NULL));
+        g_assert_cmpint(memcmp(to, whole, (gsize)out * sizeof *to), ==, 0);
+    }
+}
+
 static void image_check(LoomResampleAxis *const axes[3], guint64 seed, gint64 in, gint64 out,
                         char **values, LoomPool *pool)
 {
@@ -41,6 +61,7 @@ static void image_check(LoomResampleAxis *const axes[3], guint64 seed, gint64 in
     g_assert_true(loom_resample_volume(axes, from, to, pool, NULL));
     for (gint64 v = 0; v < out; v++)
         loom_assert_near((double)to[v], g_ascii_strtod(values[v], NULL), 1e-5 * RANGE);
+    slabs_check(axes, from, to, out, pool);
 }
 
 static void label_check(LoomResampleAxis *const axes[3], guint64 seed, gint64 in, gint64 out,

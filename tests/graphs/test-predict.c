@@ -4,6 +4,7 @@
 #include "typed.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 static Typed type(const char *folder, const char *line)
@@ -179,13 +180,67 @@ static void test_memory(void)
     g_auto(Typed) plain = type(folder, "predict runs/a s/imagesTr -o plain");
 
     g_assert_cmpint(small.code, ==, 1);
-    typed_assert_in(small.err, "case 'spheres_001': image and mask alone make ");
-    typed_assert_in(small.err, "--memory is 1.0 MiB");
+    typed_assert_in(small.err, "segloom: case 'spheres_001': memory is 1.0 MiB, at least ");
+    typed_assert_in(small.err, "MiB are needed, ");
+    typed_assert_in(small.err, " by stage 'predict' (sliding_window): ");
     typed_assert_in(small.err, "5 of 5 cases failed: spheres_001, spheres_002, ");
     g_assert_cmpint(large.code, ==, 0);
     typed_assert_in(large.err, "memory at most ");
     typed_assert_in(large.err, " expected");
     g_assert_cmpint(plain.code, ==, 0);
+    loom_test_folder_remove(folder);
+}
+
+/* MiB behind @what in @text. */
+static double mib_after(const char *text, const char *what)
+{
+    const char *at = strstr(text, what);
+    char *end;
+
+    g_assert_nonnull(at);
+    const double mib = g_ascii_strtod(at + strlen(what), &end);
+    g_assert_true(g_str_has_prefix(end, " MiB"));
+    return mib;
+}
+
+/* Enlarged to 64 times as many voxels, 8 MiB: what it needs at least, found by asking for too
+ * little, does, gives the same bits, and is not more than that. */
+static void test_ceiling(void)
+{
+    g_autofree char *folder = two_models();
+    g_autofree char *recipe = g_build_filename(folder, "runs/a/model/model.json", NULL);
+    g_autofree char *json = NULL, *mine = NULL, *other = NULL;
+    gsize mine_length, other_length;
+
+    g_assert_true(g_file_get_contents(recipe, &json, NULL, NULL));
+    g_autoptr(GString) enlarging = g_string_new(json);
+    g_assert_cmpuint(g_string_replace(enlarging, "\"stages\" : {",
+                                      "\"stages\" : {\"fine\": {\"use\": \"resample\", "
+                                      "\"spacing\": [0.25, 0.25, 0.25]},",
+                                      1),
+                     ==, 1);
+    g_assert_true(g_file_set_contents(recipe, enlarging->str, -1, NULL));
+    const char *image = "s/imagesTr/spheres_001_0000.nii.gz";
+    g_autofree char *little = g_strdup_printf("predict runs/a %s -o out --memory 1MiB", image);
+    g_autofree char *none = g_strdup_printf("predict runs/a %s -o plain", image);
+    g_auto(Typed) refused = type(folder, little);
+    const double least = mib_after(refused.err, " at least ");
+    g_autofree char *enough =
+        g_strdup_printf("predict runs/a %s -o out --memory %.0fMiB", image, ceil(least) + 1);
+    g_auto(Typed) kept = type(folder, enough), plain = type(folder, none);
+    g_autofree char *mine_path = g_build_filename(folder, "out/spheres_001.nii.gz", NULL);
+    g_autofree char *other_path = g_build_filename(folder, "plain/spheres_001.nii.gz", NULL);
+
+    g_assert_cmpint(kept.code, ==, 0);
+    g_assert_cmpint(plain.code, ==, 0);
+    g_assert_cmpfloat(mib_after(kept.err, "memory at most "), >, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* these take far more */
+    g_assert_cmpfloat(mib_after(kept.err, "memory at most "), <=, ceil(least) + 1);
+#endif
+    g_assert_true(g_file_get_contents(mine_path, &mine, &mine_length, NULL));
+    g_assert_true(g_file_get_contents(other_path, &other, &other_length, NULL));
+    g_assert_cmpuint(mine_length, ==, other_length);
+    g_assert_cmpint(memcmp(mine, other, mine_length), ==, 0);
     loom_test_folder_remove(folder);
 }
 
@@ -373,6 +428,7 @@ int main(int argc, char **argv)
     g_test_add_func("/predict/memory", test_memory);
     g_test_add_func("/predict/backend", test_backend);
     g_test_add_func("/predict/values", test_values);
+    g_test_add_func("/predict/ceiling", test_ceiling);
     g_test_add_func("/predict/native", test_native);
     return loom_test_run();
 }

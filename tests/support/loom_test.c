@@ -316,6 +316,16 @@ LoomPacket *loom_test_produce(LoomTestStage *stage, gint64 index, GError **error
     return packet;
 }
 
+gboolean loom_test_need(LoomTestStage *stage, LoomPacket *sketch, LoomNeed *need,
+                        GError **error)
+{
+    GError *cause = NULL;
+
+    g_assert_nonnull(stage->hop->stage->need);
+    const gboolean done = stage->hop->stage->need(loom_test_self(stage), sketch, need, &cause);
+    return called(done ? LOOM_FLOW_OK : LOOM_FLOW_FAIL, cause, error) == LOOM_FLOW_OK;
+}
+
 LoomFlow loom_test_start(LoomTestStage *stage, GError **error)
 {
     LoomContext ctx = context_at(stage, FALSE, 0);
@@ -402,9 +412,9 @@ guint loom_test_folder_count(const char *folder)
 }
 
 /* GLib, libzmq and the C++ library under it are not instrumented: ThreadSanitizer sees neither
- * that the last g_bytes_unref comes after all others, nor the locks of GVariant's table of types
- * and of g_log, nor that GLib publishes a lock it has just allocated with a compare-and-swap,
- * nor the queues between libzmq's threads. */
+ * that the last g_bytes_unref comes after all others, nor the locks of GVariant's table of
+ * types and of g_log, nor that GLib publishes a lock it has just allocated with a
+ * compare-and-swap, nor the queues between libzmq's threads. */
 LOOM_EXPORT const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {

@@ -92,6 +92,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomTestStage, loom_test_stage_free)
 LoomFlow loom_test_push(LoomTestStage *stage, LoomPacket *packet, gint64 index, GError **error);
 /* A source makes packet number @index; (transfer full), NULL with error unset: end of data. */
 LoomPacket *loom_test_produce(LoomTestStage *stage, gint64 index, GError **error);
+/* Its `need`; it must have one. */
+gboolean loom_test_need(LoomTestStage *stage, LoomPacket *sketch, LoomNeed *need,
+                        GError **error);
 LoomFlow loom_test_start(LoomTestStage *stage, GError **error);
 LoomFlow loom_test_flush(LoomTestStage *stage, GError **error);
 LoomFlow loom_test_finish(LoomTestStage *stage, GError **error);

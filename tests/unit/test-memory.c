@@ -1,5 +1,5 @@
-/* run: {memory: ...}: caches are cut to what is left, and a ceiling that cannot be kept is a
- * named error before any work. */
+/* run: {memory: ...}: caches are cut to what is left, then queues, then what stages take; a
+ * ceiling that cannot be kept is a named error before any work. */
 #include "loom_test.h"
 
 #include "graph/state.h"
@@ -88,26 +88,34 @@ static void test_without(void)
     loom_test_folder_remove(folder);
 }
 
-/* What the run needs, by the message of a ceiling that is too low. */
+/* What the run needs at least, by the message of a ceiling that is too low. */
 static double needed_mib(const char *folder)
 {
     g_autoptr(LoomNode) config = NULL;
     g_autoptr(GError) error = NULL;
 
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, "*queues hold 1 packet at most");
     loom_assert_failed(run_open(folder, ", memory: 1MiB", &config, &error), error, LOOM_ERROR,
-                       LOOM_ERROR_CONFIG, "run: memory is 1.0 MiB, but the run needs ");
+                       LOOM_ERROR_LIMIT, "memory is 1.0 MiB, at least ");
+    g_test_assert_expected_messages();
     g_assert_true(g_str_has_prefix(error->message, "test:7:"));
-    /* a case in the loader's hand, three in the queue and in crop's: 4 of 4.2 MiB */
-    g_assert_nonnull(strstr(error->message, ", 0.0 for models and workspaces, 16.9 for "));
-    return g_ascii_strtod(strstr(error->message, "needs ") + strlen("needs "), NULL);
+    g_assert_cmpstr(loom_error_name(error), ==, "E-MEMORY");
+    /* a case in the loader's hand, one in the queue, one in crop's with its patch of 8 voxels
+     * along an edge, 2.5 kB */
+    g_assert_nonnull(
+        strstr(error->message, " for the program, 4.2 in queues, 8.4 for packets "));
+    g_assert_nonnull(strstr(error->message, " by stage 'cut' (crop): "));
+    g_assert_nonnull(strstr(error->message, "MiB, or smaller cases"));
+    return g_ascii_strtod(strstr(error->message, "at least ") + strlen("at least "), NULL);
 }
 
+/* Room for 1.5 cases besides what is needed with a queue of 2: no queue is touched. */
 static void test_cut(void)
 {
     g_autofree char *folder = set_make();
     const double spare = 4.5 * CASE_MIB;
     g_autofree char *memory =
-        g_strdup_printf(", memory: %.0fkB", (needed_mib(folder) + spare) * 1048.576);
+        g_strdup_printf(", memory: %.0fkB", (needed_mib(folder) + CASE_MIB + spare) * 1048.576);
     g_autoptr(LoomNode) config = NULL;
     g_autoptr(GError) error = NULL;
 
@@ -119,8 +127,30 @@ static void test_cut(void)
      * are given back when the system wants them.  Not by all that was asked for, though. */
     loom_assert_near((double)loader_of(run)->cache / 1048576, spare, 2.5 * CASE_MIB);
     g_assert_cmpuint(loader_of(run)->plan.bytes, ==, loader_of(run)->cache);
+    g_assert_cmpuint(loom_run_memory_sum(loom_run_memory(run)), <=,
+                     loom_run_memory(run)->ceiling);
     g_assert_cmpint(loom_run_execute(run, &error), ==, LOOM_RUN_DONE);
     g_assert_no_error(error);
+    loom_test_folder_remove(folder);
+}
+
+/* Room for half a case less than a queue of 2 takes: it holds 1, and no case is kept. */
+static void test_queue(void)
+{
+    g_autofree char *folder = set_make();
+    g_autofree char *memory =
+        g_strdup_printf(", memory: %.0fkB", (needed_mib(folder) + CASE_MIB / 2) * 1048.576);
+    g_autoptr(LoomNode) config = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, "*queues hold 1 packet at most");
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, "*of the cases' * MiB, * are kept*");
+    g_autoptr(LoomRun) run = run_open(folder, memory, &config, &error);
+    g_assert_no_error(error);
+    g_test_assert_expected_messages();
+    g_assert_cmpint(((const LoomHop *)run->main->hops->pdata[1])->queue, ==, 1);
+    g_assert_cmpuint(loader_of(run)->cache, <, (guint64)(CASE_MIB * 1048576));
+    g_assert_cmpint(loom_run_execute(run, &error), ==, LOOM_RUN_DONE);
     loom_test_folder_remove(folder);
 }
 
@@ -141,6 +171,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/run/memory/without", test_without);
     g_test_add_func("/run/memory/cut", test_cut);
+    g_test_add_func("/run/memory/queue", test_queue);
     g_test_add_func("/run/memory/enough", test_enough);
     return loom_test_run();
 }

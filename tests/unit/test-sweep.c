@@ -87,7 +87,7 @@ static void test_tiles(void)
 
         g_assert_cmpint(windows, ==, sweep_windows(&one));
         g_assert_cmpint(run(&many, it, &rules, image, it->tiles, pool), >=, windows);
-        g_assert_cmpuint(sweep_bytes(&many, it->tiles), <, sweep_bytes(&one, whole));
+        g_assert_cmpuint(sweep_bytes(&many, it->tiles, 1), <, sweep_bytes(&one, whole, 1));
         g_assert_cmpint(one.moved, ==, it->moved);
         g_assert_true(loom_test_equal(one.prediction, many.prediction));
         g_assert_true(loom_test_equal(one.probabilities, many.probabilities));
@@ -106,7 +106,7 @@ static void test_bytes(void)
         g_auto(Sweep) sweep = {0};
 
         g_assert_true(sweep_begin(&sweep, &rules, image, NULL, NULL, pool, NULL));
-        g_assert_cmpuint(sweep_bytes(&sweep, sweep.tiles), ==,
+        g_assert_cmpuint(sweep_bytes(&sweep, sweep.tiles, 1), ==,
                          (guint64)(5 * 4 * 20 * 30 * 4 + depth * 20 * 30));
     }
 }

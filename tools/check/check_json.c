@@ -118,6 +118,22 @@ static void problems_add(JsonBuilder *builder, const LoomFindings *findings)
     json_builder_end_array(builder);
 }
 
+static void memory_add(JsonBuilder *builder, const LoomRunMemory *sum)
+{
+    json_builder_set_member_name(builder, "memory");
+    json_builder_begin_object(builder);
+    number_add(builder, "bytes", loom_run_memory_sum(sum));
+    number_add(builder, "ceiling", sum->ceiling);
+    number_add(builder, "program", sum->program);
+    number_add(builder, "weights", sum->weights);
+    number_add(builder, "kept", sum->kept);
+    number_add(builder, "queues", sum->queues);
+    number_add(builder, "work", sum->hand);
+    number_add(builder, "graph", sum->other);
+    number_add(builder, "cache", sum->cache);
+    json_builder_end_object(builder);
+}
+
 /* What a run that could be planned will need. */
 static void needs_add(JsonBuilder *builder, const LoomRun *run, const CheckTime *time)
 {
@@ -128,6 +144,8 @@ static void needs_add(JsonBuilder *builder, const LoomRun *run, const CheckTime 
     number_add(builder, "ranks", loom_run_processes(run));
     number_add(builder, "model_bytes", loom_run_model_bytes(run));
     number_add(builder, "packets_in_flight", loom_run_packets(run));
+    if (loom_run_memory(run))
+        memory_add(builder, loom_run_memory(run));
     json_builder_set_member_name(builder, "disk");
     json_builder_begin_object(builder);
     number_add(builder, "checkpoint_bytes", checkpoints);

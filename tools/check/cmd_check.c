@@ -35,7 +35,8 @@ static const CommandUsage usage = {
         "  {config, errors, warnings, notes, problems: [{severity, code, file, line,\n"
         "  column, case, text}], dataset: {name, folder, cases, train, validate,\n"
         "  channels, labels}, classes: [{label, value, name, train: {cases, voxels},\n"
-        "  validate: {...}}], steps, ranks, model_bytes, packets_in_flight, disk:\n"
+        "  validate: {...}}], steps, ranks, model_bytes, packets_in_flight, memory:\n"
+        "  {bytes, ceiling, program, weights, kept, queues, work, graph, cache}, disk:\n"
         "  {checkpoint_bytes, prediction_bytes}, time: {step_seconds, load_seconds},\n"
         "  fixed: [{file, case, done, left}]}\n"
         "\n"
@@ -120,9 +121,33 @@ static void time_print(const LoomRun *run, const CheckTime *time)
     g_print("\n");
 }
 
+static void bytes_append(GString *text, const char *what, const char *name, guint64 bytes)
+{
+    g_autofree char *size = command_bytes(bytes);
+
+    if (bytes)
+        g_string_append_printf(text, "          %10s  %s%s\n", size, what, name);
+}
+
+static void memory_print(const LoomRunMemory *sum)
+{
+    g_autofree char *all = command_bytes(loom_run_memory_sum(sum));
+    g_autofree char *ceiling = command_bytes(sum->ceiling);
+    g_autoptr(GString) parts = g_string_new(NULL);
+
+    bytes_append(parts, "program, libraries, threads", "", sum->program);
+    bytes_append(parts, "weights", "", sum->weights);
+    bytes_append(parts, "gradients, activations, moments and other that stays", "", sum->kept);
+    bytes_append(parts, "packets in queues", "", sum->queues);
+    bytes_append(parts, "packets in work", "", sum->hand);
+    bytes_append(parts, "packets of graph ", sum->graph ? sum->graph : "", sum->other);
+    bytes_append(parts, "kept cases", "", sum->cache);
+    g_print("memory    at most %s%s%s\n%s", all, sum->ceiling ? ", the ceiling is " : "",
+            sum->ceiling ? ceiling : "", parts->str);
+}
+
 static void needs_print(const LoomRun *run, const CheckTime *time)
 {
-    g_autofree char *bytes = command_bytes(loom_run_model_bytes(run));
     guint64 checkpoints, predictions;
 
     loom_run_disk(run, &checkpoints, &predictions);
@@ -131,7 +156,8 @@ static void needs_print(const LoomRun *run, const CheckTime *time)
     g_print("steps     %" G_GINT64_FORMAT "\n", loom_run_steps(run));
     if (loom_run_processes(run) > 1)
         g_print("ranks     at least %u, or one that does it all\n", loom_run_processes(run));
-    g_print("memory    at most %s for kept cases, models and workspaces\n", bytes);
+    if (loom_run_memory(run))
+        memory_print(loom_run_memory(run));
     if (loom_run_packets(run) > 0)
         g_print("packets   at most %u in flight\n", (guint)loom_run_packets(run));
     g_print("disk      %s for checkpoints and model%s%s%s\n", kept, predictions ? ", " : "",

@@ -109,8 +109,8 @@ static char *squeezed_text(const PredictSweep *sweep)
     GString *text = g_string_new(NULL);
 
     if (sweep->batch < sweep->asked)
-        g_string_append_printf(text, ", %.0f windows at once instead of %.0f", sweep->batch,
-                               sweep->asked);
+        g_string_append_printf(text, ", %.0f window%s at once instead of %.0f", sweep->batch,
+                               sweep->batch > 1 ? "s" : "", sweep->asked);
     if (sweep->tiles > 1)
         g_string_append_printf(text, ", in %.0f tiles", sweep->tiles);
     if (text->len)
@@ -155,7 +155,8 @@ static void case_said(const Predictor *predictor, const ImageCase *one,
 {
     g_autofree char *path = predict_mask_path(predictor->how.folder, one->id);
     g_autofree char *peak = command_bytes(result->peak);
-    g_autofree char *expected = command_bytes((guint64)result->sweep.peak);
+    const PredictSweep *sweep = &result->sweep;
+    g_autofree char *expected = command_bytes(sweep->most ? sweep->most : (guint64)sweep->peak);
 
     if (!result->there && (predictor->how.memory || command_verbose()))
         terminal_print("%s: %.1f s, memory at most %s, %s expected", one->id, result->seconds,

@@ -275,10 +275,9 @@ static void stage_append(GString *out, const LoomNode *stage, const PredictHow *
 
     if (uses(stage, "sliding_window")) {
         own[0] = "announce";
-        own[1] = "memory";
+        own[1] = "memory"; /* `run:` has it, for all stages */
         own[2] = how->mirror ? "mirror" : NULL;
-        g_string_append_printf(out, ", \"announce\": true, \"memory\": %" G_GUINT64_FORMAT,
-                               how->memory);
+        g_string_append(out, ", \"announce\": true");
         if (how->mirror) {
             g_string_append(out, ", \"mirror\": ");
             text_append(out, how->mirror);
@@ -358,7 +357,9 @@ LoomNode *predict_config(const PredictModel *model, const PredictHow *how, GErro
     models_append(text, model, TRUE);
     g_string_append(text, ",\n\"graphs\": {\"predict\": ");
     stages_append(text, model, how);
-    g_string_append(text, "},\n\"run\": {\"graph\": \"predict\"}}\n");
+    g_string_append_printf(
+        text, "},\n\"run\": {\"graph\": \"predict\", \"memory\": %" G_GUINT64_FORMAT "}}\n",
+        how->memory);
     return loom_yaml_parse(text->str, text->len, CONFIG_NAME, base, error);
 }
 

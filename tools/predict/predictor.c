@@ -35,37 +35,6 @@ void predictor_close(Predictor *predictor)
     g_clear_pointer(&predictor->scratch, g_free);
 }
 
-/* ---- memory ------------------------------------------------------------------------- */
-
-/* An image that alone breaks the ceiling is not even read. */
-static gboolean image_fits(const Predictor *predictor, const ImageCase *one, GError **error)
-{
-    const guint volumes = MAX(one->volumes, 1); /* of one file; the chosen ones once more */
-    const guint chosen = one->volumes ? predictor->model->n_channels : 0;
-    guint64 bytes = machine_memory_used();
-
-    if (!predictor->how.memory)
-        return TRUE;
-    for (char **channel = one->channels; *channel; channel++) {
-        LoomVolumeHeader header;
-
-        if (!loom_volume_read_header(*channel, &header, error))
-            return FALSE;
-        const gint64 *size = header.geometry.size;
-        /* f32, the mask once; while a second channel is read the first ones are held twice */
-        bytes += (guint64)(size[0] * size[1] * size[2])
-                 * (channel == one->channels ? (volumes + chosen) * sizeof(float) + 1
-                                             : 2 * sizeof(float));
-    }
-    if (bytes <= predictor->how.memory)
-        return TRUE;
-    g_autofree char *needed = command_bytes(bytes);
-    g_autofree char *allowed = command_bytes(predictor->how.memory);
-    return loom_fail(error, LOOM_ERROR_LIMIT,
-                     "case '%s': image and mask alone make %s, --memory is %s", one->id, needed,
-                     allowed);
-}
-
 /* ---- a case ------------------------------------------------------------------------- */
 
 typedef struct {
@@ -97,6 +66,16 @@ static void record_take(const char *kind, G_GNUC_UNUSED gint64 step, const LoomF
         listener->predictor->begun(listener->one, sweep, listener->predictor->data);
 }
 
+/* The case in front of what is wrong with it, @cause (transfer full). */
+static GError *cause_of(const ImageCase *one, GError *cause)
+{
+    GError *error = g_error_new(cause->domain, cause->code, "case '%s': %s", one->id,
+                                predict_place_cut(cause->message));
+
+    g_error_free(cause);
+    return error;
+}
+
 static LoomRunEnd case_run(const Predictor *predictor, const ImageCase *one,
                            PredictSweep *sweep, GError **error)
 {
@@ -105,6 +84,7 @@ static LoomRunEnd case_run(const Predictor *predictor, const ImageCase *one,
     const PredictModel *model = predictor->model;
     const guint volumes = one->volumes ? MAX(one->volumes, model->n_channels) : 0;
     const guint *places = one->volumes == model->n_volumes ? model->volume_of : NULL;
+    GError *cause = NULL;
     char *const ids[] = {one->id, NULL}; /* not every layout names its files by the case */
     LoomRunOptions how = {
         .folder = predictor->scratch, .record = record_take, .data = &listener};
@@ -113,9 +93,12 @@ static LoomRunEnd case_run(const Predictor *predictor, const ImageCase *one,
         || !(how.dataset = loom_dataset_from_files(one->channels, ids, model->n_channels,
                                                    volumes, places, error)))
         return LOOM_RUN_FAILED;
-    g_autoptr(LoomRun) run = loom_run_open(config, predictor->registry, &how, error);
-    if (!run)
+    g_autoptr(LoomRun) run = loom_run_open(config, predictor->registry, &how, &cause);
+    if (!run) {
+        g_propagate_error(error, cause_of(one, cause));
         return LOOM_RUN_FAILED;
+    }
+    sweep->most = loom_run_memory(run) ? loom_run_memory_sum(loom_run_memory(run)) : 0;
     interrupt_stops(run);
     const LoomRunEnd end = loom_run_execute(run, error);
     interrupt_stops(NULL);
@@ -136,8 +119,6 @@ LoomRunEnd predictor_case(const Predictor *predictor, const ImageCase *one,
     if (result->there)
         return LOOM_RUN_DONE;
     machine_memory_peak_reset();
-    if (!image_fits(predictor, one, error))
-        return LOOM_RUN_FAILED;
     const LoomRunEnd end = case_run(predictor, one, &result->sweep, error);
     result->seconds = (double)(g_get_monotonic_time() - started) / G_USEC_PER_SEC;
     result->peak = machine_memory_peak();

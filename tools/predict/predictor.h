@@ -12,6 +12,7 @@ typedef struct {
     double batch, asked;    /* windows at once, and those that the model asked for */
     double tiles;
     double peak;    /* bytes the process will hold */
+    guint64 most;   /* with a ceiling: that by sizes alone it holds at most; 0: not known */
     double seconds; /* that all windows will take; 0: nothing is known yet */
 } PredictSweep;
 

@@ -63,6 +63,9 @@ LOOM_EXPORT const char *loom_host_recipe(const LoomHost *host, const LoomInstanc
 /* A stage would keep so many bytes of cases that it could read anew: those of its plan that
  * `run: {memory: ...}` may cut.  @largest: of one case, as a packet. */
 LOOM_EXPORT void loom_host_cache(LoomHost *host, guint64 bytes, guint64 largest);
+/* A source will make a packet such as @sketch (transfer full), of tensors without data: said
+ * once for each size. */
+LOOM_EXPORT void loom_host_case(LoomHost *host, LoomPacket *sketch);
 
 /* ---- other processes ---------------------------------------------------------------- */
 
@@ -118,6 +121,12 @@ LOOM_EXPORT LoomFlow loom_context_run_graph(LoomContext *ctx, const char *graph,
 /* How many of the bytes that loom_host_cache asked for this stage may keep; without a ceiling
  * there is no limit. */
 LOOM_EXPORT guint64 loom_context_cache(const LoomContext *ctx);
+/* Bytes that a call of this stage may take, `room` of its LoomNeed; without a ceiling there is
+ * no limit.  The same for all calls of a run. */
+LOOM_EXPORT guint64 loom_context_room(const LoomContext *ctx);
+/* LoomStage.need of a stage that changes what it was given where it lies, and takes nothing. */
+LOOM_EXPORT gboolean loom_need_nothing(gpointer self, LoomPacket *sketch, LoomNeed *need,
+                                       GError **error);
 /* What this process holds in memory now; 0 where the system does not say. */
 LOOM_EXPORT guint64 loom_memory_used(void);
 /* `weights: [FILE, FILE, ...]` of a model: how many there are (1 without), and which of them it

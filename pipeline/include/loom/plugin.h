@@ -242,11 +242,20 @@ typedef struct {
     gboolean regions;       /* a channel of the logits is a region of the data set, no class */
 } LoomPlan;
 
-#define LOOM_STAGE_PURE (1u << 0)   /* result = f(packet, params, rng): may have workers */
-#define LOOM_STAGE_STEP (1u << 1)   /* one packet through it is one step of the run */
-#define LOOM_STAGE_SYNC (1u << 2)   /* gives the gradients of a model to all ranks alike */
-#define LOOM_STAGE_STEADY (1u << 3) /* f(packet, params), nothing random: may be kept on disk  \
-                                     */
+/* What one call takes, besides the packet that comes. */
+typedef struct {
+    guint64 room;  /* bytes that `work` and `kept` shall stay within, if there is a choice */
+    guint threads; /* of the run's pool: each may have memory of its own */
+    guint64 work;  /* arrives 0: bytes at the highest, those of new tensors counted */
+    guint64 kept;  /* arrives 0: bytes that stay from one call to the next */
+} LoomNeed;
+
+#define LOOM_STAGE_PURE (1u << 0) /* result = f(packet, params, rng): may have workers */
+#define LOOM_STAGE_STEP (1u << 1) /* one packet through it is one step of the run */
+#define LOOM_STAGE_SYNC (1u << 2) /* gives the gradients of a model to all ranks alike */
+#define LOOM_STAGE_STEADY                                                                      \
+    (1u << 3) /* f(packet, params), nothing random: may be kept on disk                        \
+               */
 typedef struct {
     LoomPlugin base;
     const LoomSlot *reads, *writes; /* end with {0}; NULL: none */
@@ -274,6 +283,11 @@ typedef struct {
      * (loom_context_recall); one that is there goes past the stages in between, which are
      * `map` and STEADY.  Called while `map` runs in another thread. */
     LoomPacket *(*recall)(gpointer self, const char *key);
+    /* What a call takes, from sizes alone: `run: {memory: ...}` rests on it.  @sketch: a packet
+     * as it comes, of tensors without data (loom_tensor_sketch): leave it as the call leaves
+     * the packet.  Of a source: as it goes.  A call may use what is set for it as `room`, see
+     * loom_context_room.  NULL: what is written is made anew, of the sizes in `plan`. */
+    gboolean (*need)(gpointer self, LoomPacket *sketch, LoomNeed *need, GError **error);
 } LoomStage;
 
 /* ---- loss: one number and where it points ------------------------------------------- */
@@ -316,6 +330,9 @@ typedef struct {
     double (*region)(gconstpointer self, gint64 k, LoomCounts n, LoomCounts *slope);
     /* The same of all classes at once, for what is no mean over classes. */
     double (*regions)(gconstpointer self, const LoomRegions *all, LoomCounts *slope);
+    /* Bytes that `eval` takes besides what it is given, for logits of these sizes; NULL: none
+     * that count. */
+    guint64 (*need)(gconstpointer self, const gint64 ncdhw[5]);
 } LoomLoss;
 
 /* ---- metric: numbers of one case ---------------------------------------------------- */
@@ -325,18 +342,18 @@ typedef struct {
 } LoomReading;
 
 typedef struct {
-    /* u8 (D,H,W), every value < classes; of a metric with LOOM_METRIC_IGNORES the truth may also
-     * be LOOM_IGNORED.  Others are given background there, in both. */
+    /* u8 (D,H,W), every value < classes; of a metric with LOOM_METRIC_IGNORES the truth may
+     * also be LOOM_IGNORED.  Others are given background there, in both. */
     const LoomTensor *prediction, *truth;
-    gint64 classes;                       /* background included */
-    double spacing_mm[3];                 /* D, H, W */
+    gint64 classes;       /* background included */
+    double spacing_mm[3]; /* D, H, W */
     /* f32 (C,D,H,W), C == classes; NULL: not known.  Never NULL for a metric that needs them.
      */
     const LoomTensor *probabilities;
 } LoomMetricInput;
 
 #define LOOM_METRIC_PROBABILITIES (1u << 0) /* labels alone do not do */
-#define LOOM_METRIC_IGNORES (1u << 1)       /* leaves the voxels out whose truth is LOOM_IGNORED */
+#define LOOM_METRIC_IGNORES (1u << 1) /* leaves the voxels out whose truth is LOOM_IGNORED */
 
 typedef struct {
     LoomPlugin base;
@@ -346,6 +363,7 @@ typedef struct {
     gboolean (*measure)(gpointer self, const LoomMetricInput *input, double *values,
                         GError **error);
     guint32 flags;
+    gsize voxel_bytes; /* that `measure` takes for each voxel; 0: none that count */
 } LoomMetric;
 
 /* ---- compute backend: a device; it owns weights and activations --------------------- */

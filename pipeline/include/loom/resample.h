@@ -56,6 +56,19 @@ LOOM_EXPORT gsize loom_resample_plane_scratch(const LoomResampleAxis *h,
 LOOM_EXPORT gboolean loom_resample_volume(LoomResampleAxis *const axes[3], const float *from,
                                           float *to, LoomPool *pool, GError **error);
 
+/* loom_resample_slabs - the same, with less memory: the planes in between are made for @rows
+ * rows of the output along H at a time, and those of the input walked through as often.  The
+ * result does not depend on it. */
+LOOM_EXPORT gboolean loom_resample_slabs(LoomResampleAxis *const axes[3], gint64 rows,
+                                         const float *from, float *to, LoomPool *pool,
+                                         GError **error);
+/* As many rows as @room bytes allow on @threads threads; at least an eighth of them. */
+LOOM_EXPORT gint64 loom_resample_rows(LoomResampleAxis *const axes[3], guint threads,
+                                      guint64 room);
+/* What that takes besides input and output. */
+LOOM_EXPORT guint64 loom_resample_bytes(LoomResampleAxis *const axes[3], guint threads,
+                                        gint64 rows);
+
 /* loom_resample_clip - takes a resampled channel back into the range of what it was made of
  * @axes, @from, @to: as loom_resample_volume had them
  * @slices: the axis of order 0 along which slices were resampled each by itself: the range is

@@ -19,6 +19,10 @@ G_BEGIN_DECLS
  *   not to be had. */
 LOOM_EXPORT LoomTensor *loom_tensor_new(LoomDtype dtype, const char *axes, const gint64 *shape,
                                         GError **error);
+/* A tensor of sizes alone: it has no data, and takes no memory.  For LoomStage.need; nobody
+ * reads or writes it.  Errors as loom_tensor_new. */
+LOOM_EXPORT LoomTensor *loom_tensor_sketch(LoomDtype dtype, const char *axes,
+                                           const gint64 *shape, GError **error);
 /* A zeroed tensor of the same dtype, axes and sizes. */
 LOOM_EXPORT LoomTensor *loom_tensor_new_like(const LoomTensor *like, GError **error);
 /* An f64 scalar. */
