@@ -1,6 +1,7 @@
 /* cpu.h - what the files of the backend `cpu` share.
  *
- * An activation is (N, C/16, D, H, W, 16), C rounded up and the lanes behind it zero.  A block
+ * An activation is (N, C/16, D, H, W, 16), C rounded up and the lanes behind it zero; of 8
+ * channels or fewer, as images and logits have, it is (N, D, H, W, C).  A block
  * leaves the bare sums of its convolution in its output map, and with the map the scale, shift
  * and slope that norm and activation come to: whoever reads the map next applies them, and
  * backward has the sums, which it needs.  Work is cut into portions by shape alone, so that any
@@ -18,6 +19,7 @@
 struct _LoomMap {
     float *data;
     gint64 ncdhw[5], planes, voxels; /* planes of 16 channels a sample; voxels of one */
+    gint64 width;                    /* numbers of a voxel */
     gboolean shared;                 /* the memory belongs to an arena */
     gboolean pending;                /* scale, shift and slope are still to be applied */
     float *scale, *shift;            /* (n, 16 planes) */
@@ -107,6 +109,7 @@ void map_import(gpointer self, const LoomTensor *from, LoomMap *to);
 void map_export(gpointer self, const LoomMap *from, LoomTensor *to);
 /* Planes of 16 channels that @channels need. */
 gint64 map_planes(gint64 channels);
+CpuPlane map_plane(const LoomMap *map, gint64 plane);
 /* The planes of @map, whose first channel is @first of the block's. */
 void map_to_planes(const LoomMap *map, gint64 first, gboolean add, CpuPlane *planes);
 

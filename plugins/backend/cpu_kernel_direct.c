@@ -2,7 +2,7 @@
  *   out[grid out_step + offset] = bias + sum over taps of w[tap] in[grid in_step + tap]
  * Rows of a box are multiplied as they lie in the slab, its border included; what the border
  * makes is thrown away.  Source: Georganas et al. 2018 (direct convolution, blocked layout). */
-#include "cpu_vector.h"
+#include "cpu_voxel.h"
 
 #define direct_floats CPU_NAME(cpu_direct_floats)
 #define direct_pack_items CPU_NAME(cpu_direct_pack_items)
@@ -113,13 +113,13 @@ static void box_store(const CpuDirect *direct, const CpuClass *class, const Box 
         for (int64_t v = 0; v < vectors; v++) {
             const CpuPlane *out = vector_plane(direct->out, vector + v);
             const int64_t part = (vector + v) % PARTS * LANES;
-            float *to = out->data + box->sample * out->step
-                        + ((od * s->out[1] + oh) * s->out[2] + ow) * CPU_BLOCK + part;
+            const Voxels to = voxels_of(out, box->sample, part);
+            const int64_t at = (od * s->out[1] + oh) * s->out[2] + ow;
             Vec sum = load(tile + v * LANES);
 
             if (direct->bias)
                 sum += load(direct->bias + (vector + v) * LANES);
-            store(to, out->add ? sum + load(to) : sum);
+            voxel_store(&to, at, out->add ? sum + voxel_load(&to, at) : sum);
         }
     }
 }

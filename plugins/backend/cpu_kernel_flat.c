@@ -1,37 +1,41 @@
 /* cpu_kernel_flat - what is not a convolution: plain tensors to planes and back, and the
  * updates of the optimisers, which the compiler makes vectors of. */
-#include "cpu_vector.h"
+#include "cpu_voxel.h"
 
 #include <math.h>
 
-#define to_planes CPU_NAME(cpu_to_planes)
-#define from_planes CPU_NAME(cpu_from_planes)
+#define to_plane CPU_NAME(cpu_to_plane)
+#define from_plane CPU_NAME(cpu_from_plane)
 #define sgd CPU_NAME(cpu_sgd)
 #define adam CPU_NAME(cpu_adam)
-void to_planes(const float *from, int64_t step, int64_t lanes, int64_t voxels, float *to);
-void from_planes(const CpuPlane *plane, int64_t sample, int64_t from, int64_t voxels, float *to,
-                 int64_t step);
+void to_plane(const float *from, int64_t step, const CpuPlane *plane, int64_t sample,
+              int64_t first, int64_t voxels);
+void from_plane(const CpuPlane *plane, int64_t sample, int64_t first, int64_t voxels, float *to,
+                int64_t step);
 void sgd(const double *update, int64_t count, float *w, const float *dw, float *v);
 void adam(const double *update, int64_t count, float *w, const float *dw, float *m, float *s);
 
-/* @lanes channels, @step apart, become one plane. */
-void to_planes(const float *from, int64_t step, int64_t lanes, int64_t voxels, float *to)
+void to_plane(const float *from, int64_t step, const CpuPlane *plane, int64_t sample,
+              int64_t first, int64_t voxels)
 {
-    for (int64_t i = 0; i < voxels; i++) {
-        float voxel[CPU_BLOCK] = {0};
+    for (int64_t part = 0; part < CPU_BLOCK; part += LANES) {
+        const Voxels to = voxels_of(plane, sample, part);
 
-        for (int64_t l = 0; l < lanes; l++)
-            voxel[l] = from[l * step + i];
-        memcpy(to + i * CPU_BLOCK, voxel, sizeof voxel);
+        for (int64_t i = first; i < first + voxels; i++) {
+            float lanes[LANES] __attribute__((aligned(64))) = {0};
+
+            for (int64_t l = 0; l < LANES && part + l < plane->lanes; l++)
+                lanes[l] = from[(part + l) * step + i];
+            voxel_store(&to, i, load(lanes));
+        }
     }
 }
 
-/* Voxels @from to @from + @voxels of a plane, as its readers see them, to channels @step apart.
- */
-void from_planes(const CpuPlane *plane, int64_t sample, int64_t from, int64_t voxels, float *to,
-                 int64_t step)
+/* As its readers see it. */
+void from_plane(const CpuPlane *plane, int64_t sample, int64_t first, int64_t voxels, float *to,
+                int64_t step)
 {
-    const float *data = plane->data + sample * plane->step;
+    const Voxels from = voxels_of(plane, sample, 0);
 
     for (int64_t l = 0; l < plane->lanes; l++) {
         const int64_t at = sample * plane->scale_step + l;
@@ -39,8 +43,8 @@ void from_planes(const CpuPlane *plane, int64_t sample, int64_t from, int64_t vo
         const float shift = plane->scale ? plane->shift[at] : 0.0f;
         const float slope = plane->scale ? plane->slope : 1.0f;
 
-        for (int64_t i = from; i < from + voxels; i++) {
-            const float u = data[i * CPU_BLOCK + l] * scale + shift;
+        for (int64_t i = first; i < first + voxels; i++) {
+            const float u = voxel_lane(&from, i, l) * scale + shift;
 
             to[l * step + i] = u > 0.0f ? u : u * slope;
         }

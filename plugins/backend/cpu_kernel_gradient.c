@@ -3,7 +3,7 @@
  * One part of the work is one input plane and a fixed share of the boxes: sums have the same
  * order on any number of threads.
  * Source: Georganas et al. 2018 (weight update). */
-#include "cpu_vector.h"
+#include "cpu_voxel.h"
 
 #define gradient_scratch CPU_NAME(cpu_gradient_scratch)
 #define gradient_part CPU_NAME(cpu_gradient_part)
@@ -38,12 +38,13 @@ int64_t gradient_scratch(const CpuDirectGradient *g)
            + g->n_out * CPU_BLOCK * g->sweep->box[0] * g->sweep->box[1] * g->sweep->slab_w;
 }
 
-/* Of one row of the grid, dz of one vector; zeros behind what lies inside. */
-INLINE void fill_row(const float *row, int64_t step, int64_t inside, int64_t width, float *to,
-                     int64_t to_step)
+/* Of one row of the grid, dz of one vector, @step voxels apart; zeros behind what lies inside.
+ */
+INLINE void fill_row(const Voxels *dz, int64_t first, int64_t step, int64_t inside,
+                     int64_t width, float *to, int64_t to_step)
 {
     for (int64_t w = 0; w < inside; w++)
-        store(to + w * to_step, load(row + w * step));
+        store(to + w * to_step, voxel_load(dz, first + w * step));
     for (int64_t w = inside; w < width; w++)
         store(to + w * to_step, all(0.0f));
 }
@@ -64,7 +65,7 @@ static void fill_vector(const CpuSweep *s, const CpuClass *class, const CpuPlane
                         int64_t part, int64_t sample, const int64_t origin[3], float *to,
                         int64_t to_step)
 {
-    const float *data = plane->data + sample * plane->step + part;
+    const Voxels dz = voxels_of(plane, sample, part);
     int64_t inside[3], at[3];
 
     for (int64_t a = 0; a < 3; a++) {
@@ -76,9 +77,8 @@ static void fill_vector(const CpuSweep *s, const CpuClass *class, const CpuPlane
             const int64_t width = h + 1 < s->box[1] ? s->slab_w : s->box[2];
             const int64_t od = at[0] + d * s->out_step[0], oh = at[1] + h * s->out_step[1];
 
-            fill_row(data + ((od * s->out[1] + oh) * s->out[2] + at[2]) * CPU_BLOCK,
-                     s->out_step[2] * CPU_BLOCK, d < inside[0] && h < inside[1] ? inside[2] : 0,
-                     width, to, to_step);
+            fill_row(&dz, (od * s->out[1] + oh) * s->out[2] + at[2], s->out_step[2],
+                     d < inside[0] && h < inside[1] ? inside[2] : 0, width, to, to_step);
             to += width * to_step;
         }
 }

@@ -1,7 +1,7 @@
 /* cpu_kernel_slab - the input of one box of the grid, copied: a border of zeros, the pending
  * norm applied, and voxels sorted by phase, their place in the stride along H and W. A slab is
  * (D, phase H, phase W, H, W, 16); along D the stride is stepped over. */
-#include "cpu_vector.h"
+#include "cpu_voxel.h"
 
 int64_t slab_offset(const CpuSweep *s, const int64_t tap[3])
 {
@@ -13,8 +13,8 @@ int64_t slab_offset(const CpuSweep *s, const int64_t tap[3])
            + w / s->in_step[2] * CPU_BLOCK;
 }
 
-/* One row: voxels @w, @w + step, .. of @row, zeros outside. */
-INLINE void slab_row(const CpuSweep *s, const CpuPlane *plane, int64_t sample, const float *row,
+/* One row, whose first voxel is number @row: voxels @w, @w + step, .. of it, zeros outside. */
+INLINE void slab_row(const CpuSweep *s, const CpuPlane *plane, int64_t sample, int64_t row,
                      int64_t w, float *to)
 {
     const int64_t step = s->in_step[2], in = s->in[2];
@@ -27,17 +27,17 @@ INLINE void slab_row(const CpuSweep *s, const CpuPlane *plane, int64_t sample, c
     memset(to + end * CPU_BLOCK, 0, (size_t)((s->slab_w - end) * CPU_BLOCK) * sizeof *to);
     for (int64_t part = 0; part < CPU_BLOCK; part += LANES) {
         const int64_t at = sample * plane->scale_step + part;
-        const float *from = row + w * CPU_BLOCK + part;
+        const Voxels from = voxels_of(plane, sample, part);
 
         if (plane->scale) {
             const Vec scale = load(plane->scale + at), shift = load(plane->shift + at);
 
             for (int64_t i = first; i < end; i++)
-                store(to + i * CPU_BLOCK + part,
-                      normed(load(from + i * step * CPU_BLOCK), scale, shift, plane->slope));
+                store(to + i * CPU_BLOCK + part, normed(voxel_load(&from, row + w + i * step),
+                                                        scale, shift, plane->slope));
         } else {
             for (int64_t i = first; i < end; i++)
-                store(to + i * CPU_BLOCK + part, load(from + i * step * CPU_BLOCK));
+                store(to + i * CPU_BLOCK + part, voxel_load(&from, row + w + i * step));
         }
     }
 }
@@ -45,7 +45,6 @@ INLINE void slab_row(const CpuSweep *s, const CpuPlane *plane, int64_t sample, c
 void slab_fill(const CpuSweep *s, const CpuPlane *plane, int64_t sample,
                const int64_t origin[3], float *slab)
 {
-    const float *data = plane->data + sample * plane->step;
     const int64_t d0 = origin[0] * s->in_step[0] + s->low[0];
     const int64_t h0 = origin[1] * s->in_step[1] + s->low[1];
     const int64_t w0 = origin[2] * s->in_step[2] + s->low[2];
@@ -59,8 +58,7 @@ void slab_fill(const CpuSweep *s, const CpuPlane *plane, int64_t sample,
                     if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1])
                         memset(slab, 0, (size_t)(s->slab_w * CPU_BLOCK) * sizeof *slab);
                     else
-                        slab_row(s, plane, sample,
-                                 data + (d * s->in[1] + h) * s->in[2] * CPU_BLOCK, w0 + pw,
+                        slab_row(s, plane, sample, (d * s->in[1] + h) * s->in[2], w0 + pw,
                                  slab);
                     slab += s->slab_w * CPU_BLOCK;
                 }

@@ -28,13 +28,14 @@ ENTRY(void, panels_part, const CpuPanels *, int64_t, float *)
 ENTRY(int64_t, panels_gradient_items, const CpuPanels *)
 ENTRY(int64_t, panels_gradient_scratch, const CpuPanels *)
 ENTRY(void, panels_gradient, const CpuPanels *, int64_t, float *, float *)
-ENTRY(void, sums, const float *, const float *, int64_t, double *, double *)
-ENTRY(void, norm_sums, const CpuNorm *, const float *, const float *, int64_t, double *,
+ENTRY(void, sums, const CpuPlane *, int64_t, int64_t, int64_t, const float *, double *,
       double *)
-ENTRY(void, norm_back, const CpuNorm *, const float *, float *, int64_t)
-ENTRY(void, leak_back, const CpuNorm *, const float *, float *, int64_t)
-ENTRY(void, to_planes, const float *, int64_t, int64_t, int64_t, float *)
-ENTRY(void, from_planes, const CpuPlane *, int64_t, int64_t, int64_t, float *, int64_t)
+ENTRY(void, norm_sums, const CpuNorm *, int64_t, int64_t, double *, double *)
+ENTRY(void, norm_back, const CpuNorm *, int64_t, int64_t)
+ENTRY(void, leak_back, const CpuNorm *, int64_t, int64_t)
+ENTRY(void, first_voxel, const CpuPlane *, int64_t, float *)
+ENTRY(void, to_plane, const float *, int64_t, const CpuPlane *, int64_t, int64_t, int64_t)
+ENTRY(void, from_plane, const CpuPlane *, int64_t, int64_t, int64_t, float *, int64_t)
 ENTRY(void, sgd, const double *, int64_t, float *, const float *, float *)
 ENTRY(void, adam, const double *, int64_t, float *, const float *, float *, float *)
 
@@ -73,8 +74,9 @@ const CpuKernels CPU_NAME(cpu_kernels) = {
     ROW(norm_sums),
     ROW(norm_back),
     ROW(leak_back),
-    ROW(to_planes),
-    ROW(from_planes),
+    ROW(first_voxel),
+    ROW(to_plane),
+    ROW(from_plane),
     ROW(sgd),
     ROW(adam),
 };

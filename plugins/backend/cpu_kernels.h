@@ -16,13 +16,14 @@
 /* One plane of one sample after the other.  With `scale` it holds what a norm is still to be
  * applied to: y = leaky(scale v + shift), one number a sample and channel. */
 typedef struct {
-    float *data;
-    int64_t step; /* floats from one sample to the next */
+    void *data;   /* cpu_voxel.h knows how its numbers lie */
+    int64_t step; /* numbers from one sample to the next */
     const float *scale, *shift;
     int64_t scale_step;
     float slope;   /* of leaky, below 0 */
     int64_t first; /* its first channel, as the kernel counts */
     int64_t lanes; /* channels in it: 1 .. 16, zeros behind */
+    bool narrow;   /* no zeros behind */
     bool add;      /* written to: adds to what is there */
 } CpuPlane;
 
@@ -119,8 +120,10 @@ typedef struct {
 
 /* ---- normalisation -------------------------------------------------------------------- */
 
-/* Of one plane and sample: what backward multiplies with. */
+/* Of one plane and sample: what backward reads, writes and multiplies with. */
 typedef struct {
+    CpuPlane z, dy;
+    int64_t sample;
     const float *scale, *shift;      /* as the forward pass had them; 16 each */
     const float *mean, *rstd;        /* 16 each */
     const float *factor, *sum, *dot; /* dz = factor (g - sum - h dot); sum, dot: means */
@@ -167,18 +170,21 @@ typedef struct {
     int64_t (*panels_gradient_scratch)(const CpuPanels *panels);
     void (*panels_gradient)(const CpuPanels *panels, int64_t item, float *dw, float *scratch);
 
-    /* Sums over voxels, 16 numbers each: of v - pivot and its square. */
-    void (*sums)(const float *v, const float *pivot, int64_t voxels, double *sum,
-                 double *square);
+    /* Of @voxels from @first on.  Sums, 16 numbers each: of v - pivot and its square. */
+    void (*sums)(const CpuPlane *plane, int64_t sample, int64_t first, int64_t voxels,
+                 const float *pivot, double *sum, double *square);
     /* g = dy leaky'(u), sums of g and of g h; g is not kept */
-    void (*norm_sums)(const CpuNorm *norm, const float *z, const float *dy, int64_t voxels,
-                      double *sum, double *dot);
-    void (*norm_back)(const CpuNorm *norm, const float *z, float *dy, int64_t voxels);
-    void (*leak_back)(const CpuNorm *norm, const float *z, float *dy, int64_t voxels);
-    void (*to_planes)(const float *from, int64_t step, int64_t lanes, int64_t voxels,
-                      float *to);
-    void (*from_planes)(const CpuPlane *plane, int64_t sample, int64_t from, int64_t voxels,
-                        float *to, int64_t step);
+    void (*norm_sums)(const CpuNorm *norm, int64_t first, int64_t voxels, double *sum,
+                      double *dot);
+    void (*norm_back)(const CpuNorm *norm, int64_t first, int64_t voxels);
+    void (*leak_back)(const CpuNorm *norm, int64_t first, int64_t voxels);
+    /* The numbers of the first voxel, 16. */
+    void (*first_voxel)(const CpuPlane *plane, int64_t sample, float *to);
+    /* Channels in plain memory, @step apart. */
+    void (*to_plane)(const float *from, int64_t step, const CpuPlane *plane, int64_t sample,
+                     int64_t first, int64_t voxels);
+    void (*from_plane)(const CpuPlane *plane, int64_t sample, int64_t first, int64_t voxels,
+                       float *to, int64_t step);
     void (*sgd)(const double *update, int64_t count, float *w, const float *dw, float *v);
     void (*adam)(const double *update, int64_t count, float *w, const float *dw, float *m,
                  float *s);

@@ -1,4 +1,5 @@
-/* cpu_map - activations as planes of 16 channels, (N, C/16, D, H, W, 16). */
+/* cpu_map - activations as planes of 16 channels, (N, C/16, D, H, W, 16), or of as many as
+ * there are, (N, D, H, W, C). */
 #include "cpu.h"
 
 #include <loom/tensor.h>
@@ -6,22 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NARROW 8 /* channels at most of a map that has no lanes without one */
+
 gint64 map_planes(gint64 channels)
 {
     return (channels + CPU_BLOCK - 1) / CPU_BLOCK;
 }
 
-/* Floats of the planes; -1 where that overflows. */
+/* Of a voxel in one plane. */
+static gint64 map_width(gint64 channels)
+{
+    return channels <= NARROW ? channels : CPU_BLOCK;
+}
+
+/* Floats that the planes take, in whole cache lines; -1 where that overflows. */
 static gint64 map_floats(const gint64 ncdhw[5])
 {
-    gint64 count = CPU_BLOCK;
+    gint64 count = map_width(ncdhw[1]);
 
     for (guint i = 0; i < 5; i++) {
         g_assert(ncdhw[i] > 0);
         if (__builtin_mul_overflow(count, i == 1 ? map_planes(ncdhw[i]) : ncdhw[i], &count))
             return -1;
     }
-    return count;
+    return count > G_MAXINT64 - CPU_BLOCK ? -1
+                                          : (count + CPU_BLOCK - 1) / CPU_BLOCK * CPU_BLOCK;
 }
 
 /* Floats of scale and shift. */
@@ -38,6 +48,7 @@ static LoomMap *map_blank(const gint64 ncdhw[5])
     memcpy(map->ncdhw, ncdhw, sizeof map->ncdhw);
     map->planes = map_planes(ncdhw[1]);
     map->voxels = ncdhw[2] * ncdhw[3] * ncdhw[4];
+    map->width = map_width(ncdhw[1]);
     return map;
 }
 
@@ -88,15 +99,15 @@ struct _LoomArena {
 
 LoomArena *arena_new(G_GNUC_UNUSED gpointer self, guint64 bytes, GError **error)
 {
-    float *floats;
+    float *data;
     LoomArena *arena;
 
     if (bytes > G_MAXINT64 / 2)
         return loom_fail_null(error, LOOM_ERROR_LIMIT, "the bytes of all activations overflow");
-    if (!(floats = memory_take((gint64)(bytes / sizeof *floats), "all activations", error)))
+    if (!(data = memory_take((gint64)(bytes / sizeof *data), "all activations", error)))
         return NULL;
     arena = g_new(LoomArena, 1);
-    *arena = (LoomArena){floats, bytes};
+    *arena = (LoomArena){data, bytes};
     return arena;
 }
 
@@ -122,22 +133,30 @@ LoomMap *arena_map(gpointer self, LoomArena *arena, guint64 offset, const gint64
     return map;
 }
 
+CpuPlane map_plane(const LoomMap *map, gint64 plane)
+{
+    const gint64 numbers = map->voxels * map->width;
+
+    return (CpuPlane){
+        .data = map->data + plane * numbers,
+        .step = map->planes * numbers,
+        .scale = map->pending ? map->scale + plane * CPU_BLOCK : NULL,
+        .shift = map->pending ? map->shift + plane * CPU_BLOCK : NULL,
+        .scale_step = map->planes * CPU_BLOCK,
+        .slope = map->slope,
+        .first = plane * CPU_BLOCK,
+        .lanes = MIN(CPU_BLOCK, map->ncdhw[1] - plane * CPU_BLOCK),
+        .narrow = map->width < CPU_BLOCK,
+    };
+}
+
 void map_to_planes(const LoomMap *map, gint64 first, gboolean add, CpuPlane *planes)
 {
-    const gint64 floats = map->voxels * CPU_BLOCK;
-
-    for (gint64 i = 0; i < map->planes; i++)
-        planes[i] = (CpuPlane){
-            .data = map->data + i * floats,
-            .step = map->planes * floats,
-            .scale = map->pending ? map->scale + i * CPU_BLOCK : NULL,
-            .shift = map->pending ? map->shift + i * CPU_BLOCK : NULL,
-            .scale_step = map->planes * CPU_BLOCK,
-            .slope = map->slope,
-            .first = first + i * CPU_BLOCK,
-            .lanes = MIN(CPU_BLOCK, map->ncdhw[1] - i * CPU_BLOCK),
-            .add = add,
-        };
+    for (gint64 i = 0; i < map->planes; i++) {
+        planes[i] = map_plane(map, i);
+        planes[i].first += first;
+        planes[i].add = add;
+    }
 }
 
 /* ---- plain tensors -------------------------------------------------------------------- */
@@ -151,7 +170,7 @@ typedef struct {
 
 /* Portion @i of the work: a sample, one of its planes, some of its voxels. */
 typedef struct {
-    gint64 sample, plane, first, voxels;
+    gint64 sample, first, voxels;
     CpuPlane of;
     float *plain;
 } Portion;
@@ -159,21 +178,12 @@ typedef struct {
 static Portion portion_of(const Move *move, gint64 i)
 {
     const LoomMap *map = move->map;
-    const gint64 plane = i / move->chunks % map->planes, floats = map->voxels * CPU_BLOCK;
+    const gint64 plane = i / move->chunks % map->planes;
     Portion p = {.sample = i / move->chunks / map->planes,
-                 .plane = plane,
-                 .first = i % move->chunks * CPU_CHUNK};
+                 .first = i % move->chunks * CPU_CHUNK,
+                 .of = map_plane(map, plane)};
 
     p.voxels = MIN(CPU_CHUNK, map->voxels - p.first);
-    p.of = (CpuPlane){
-        .data = map->data + plane * floats,
-        .step = map->planes * floats,
-        .scale = map->pending ? map->scale + plane * CPU_BLOCK : NULL,
-        .shift = map->pending ? map->shift + plane * CPU_BLOCK : NULL,
-        .scale_step = map->planes * CPU_BLOCK,
-        .slope = map->slope,
-        .lanes = MIN(CPU_BLOCK, map->ncdhw[1] - plane * CPU_BLOCK),
-    };
     p.plain = move->plain + (p.sample * map->ncdhw[1] + plane * CPU_BLOCK) * map->voxels;
     return p;
 }
@@ -183,8 +193,8 @@ static void import_portion(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
     const Move *move = data;
     const Portion p = portion_of(move, i);
 
-    move->cpu->kernels->to_planes(p.plain + p.first, move->map->voxels, p.of.lanes, p.voxels,
-                                  p.of.data + p.sample * p.of.step + p.first * CPU_BLOCK);
+    move->cpu->kernels->to_plane(p.plain, move->map->voxels, &p.of, p.sample, p.first,
+                                 p.voxels);
 }
 
 static void export_portion(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
@@ -192,8 +202,8 @@ static void export_portion(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
     const Move *move = data;
     const Portion p = portion_of(move, i);
 
-    move->cpu->kernels->from_planes(&p.of, p.sample, p.first, p.voxels, p.plain,
-                                    move->map->voxels);
+    move->cpu->kernels->from_plane(&p.of, p.sample, p.first, p.voxels, p.plain,
+                                   move->map->voxels);
 }
 
 static void map_move(const Cpu *cpu, const LoomMap *map, float *plain, LoomParallelFunc func)

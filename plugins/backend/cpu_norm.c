@@ -10,7 +10,7 @@
 #define LEAK 0.01f
 
 /* Rows of block->numbers, (n, 16 n_out) each. */
-enum { MEAN, RSTD, FACTOR, SUM, DOT };
+enum { MEAN, RSTD, FACTOR, SUM, DOT, PIVOT = SUM }; /* the pivot: forward alone */
 
 static float *numbers(const LoomBlock *block, gint64 row)
 {
@@ -22,14 +22,13 @@ static float *numbers(const LoomBlock *block, gint64 row)
 typedef struct {
     const CpuKernels *kernels;
     const LoomBlock *block;
-    const LoomMap *y;
-    float *dy;
+    const LoomMap *y, *dy;
     gboolean plain; /* no norm, no activation: dy is what is summed */
 } Pass;
 
-/* Chunk @i: sample and plane number, its first voxel, how many. */
+/* Chunk @i: number of the plane, all samples counted; its sample; its first voxel, how many. */
 typedef struct {
-    gint64 plane, first, voxels;
+    gint64 plane, sample, first, voxels;
     double *sum, *other;
 } Chunk;
 
@@ -37,6 +36,7 @@ static Chunk chunk_of(const LoomBlock *block, gint64 i)
 {
     Chunk c = {.plane = i / block->chunks, .first = i % block->chunks * CPU_CHUNK};
 
+    c.sample = c.plane / block->n_out;
     c.voxels = MIN(CPU_CHUNK, block->voxels - c.first);
     c.sum = block->sums + i * 2 * CPU_BLOCK;
     c.other = c.sum + CPU_BLOCK;
@@ -70,16 +70,17 @@ static void statistics_chunk(gint64 i, G_GNUC_UNUSED guint worker, gpointer data
 {
     const Pass *pass = data;
     const Chunk c = chunk_of(pass->block, i);
-    const float *plane = pass->y->data + c.plane * pass->block->voxels * CPU_BLOCK;
+    const CpuPlane plane = map_plane(pass->y, c.plane % pass->block->n_out);
 
-    pass->kernels->sums(plane + c.first * CPU_BLOCK, plane, c.voxels, c.sum, c.other);
+    pass->kernels->sums(&plane, c.sample, c.first, c.voxels,
+                        numbers(pass->block, PIVOT) + c.plane * CPU_BLOCK, c.sum, c.other);
 }
 
 /* Mean, rstd and what is pending, of one plane's channels. */
 static void statistics_end(const LoomBlock *block, const LoomBlockWeights *w, gint64 plane,
                            LoomMap *y)
 {
-    const float *pivot = y->data + plane * block->voxels * CPU_BLOCK;
+    const float *pivot = numbers(block, PIVOT) + plane * CPU_BLOCK;
     const double count = (double)block->voxels;
     double sum[2][CPU_BLOCK];
 
@@ -114,6 +115,12 @@ void norm_forward(Cpu *cpu, LoomBlock *block, const LoomBlockWeights *w, LoomMap
     }
     if (!block->spec.norm)
         return;
+    for (gint64 i = 0; i < planes; i++) {
+        const CpuPlane plane = map_plane(y, i % block->n_out);
+
+        cpu->kernels->first_voxel(&plane, i / block->n_out,
+                                  numbers(block, PIVOT) + i * CPU_BLOCK);
+    }
     pass_run(cpu, &pass, statistics_chunk);
     for (gint64 i = 0; i < planes; i++)
         statistics_end(block, w, i, y);
@@ -126,7 +133,10 @@ static CpuNorm norm_of(const Pass *pass, gint64 plane)
     const LoomBlock *block = pass->block;
     const gint64 at = plane * CPU_BLOCK;
 
-    return (CpuNorm){.scale = pass->y->scale + at,
+    return (CpuNorm){.z = map_plane(pass->y, plane % block->n_out),
+                     .dy = map_plane(pass->dy, plane % block->n_out),
+                     .sample = plane / block->n_out,
+                     .scale = pass->y->scale + at,
                      .shift = pass->y->shift + at,
                      .mean = numbers(block, MEAN) + at,
                      .rstd = numbers(block, RSTD) + at,
@@ -140,32 +150,30 @@ static void back_sums(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
 {
     const Pass *pass = data;
     const Chunk c = chunk_of(pass->block, i);
-    const gint64 at = (c.plane * pass->block->voxels + c.first) * CPU_BLOCK;
     static const float zeros[CPU_BLOCK] __attribute__((aligned(64)));
 
     if (pass->plain) {
-        pass->kernels->sums(pass->dy + at, zeros, c.voxels, c.sum, c.other);
+        const CpuPlane dy = map_plane(pass->dy, c.plane % pass->block->n_out);
+
+        pass->kernels->sums(&dy, c.sample, c.first, c.voxels, zeros, c.sum, c.other);
     } else {
         const CpuNorm norm = norm_of(pass, c.plane);
 
-        pass->kernels->norm_sums(&norm, pass->y->data + at, pass->dy + at, c.voxels, c.sum,
-                                 c.other);
+        pass->kernels->norm_sums(&norm, c.first, c.voxels, c.sum, c.other);
     }
 }
 
 static void back_apply(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
 {
     const Pass *pass = data;
-    const gint64 plane = i / pass->block->chunks;
     const gint64 first = i % pass->block->chunks * CPU_CHUNK;
-    const gint64 at = (plane * pass->block->voxels + first) * CPU_BLOCK;
     const gint64 voxels = MIN(CPU_CHUNK, pass->block->voxels - first);
-    const CpuNorm norm = norm_of(pass, plane);
+    const CpuNorm norm = norm_of(pass, i / pass->block->chunks);
 
     if (pass->block->spec.norm)
-        pass->kernels->norm_back(&norm, pass->y->data + at, pass->dy + at, voxels);
+        pass->kernels->norm_back(&norm, first, voxels);
     else
-        pass->kernels->leak_back(&norm, pass->y->data + at, pass->dy + at, voxels);
+        pass->kernels->leak_back(&norm, first, voxels);
 }
 
 /* The sums of one plane: gradients of scale and shift (with norm; that of the bias is then 0)
@@ -198,7 +206,7 @@ void norm_backward(Cpu *cpu, LoomBlock *block, const LoomBlockWeights *w, const 
                    LoomMap *dy, const LoomBlockWeights *dw)
 {
     const gboolean plain = !block->spec.norm && !block->spec.activation;
-    Pass pass = {.block = block, .y = y, .dy = dy->data, .plain = plain};
+    Pass pass = {.block = block, .y = y, .dy = dy, .plain = plain};
 
     pass_run(cpu, &pass, back_sums);
     for (gint64 i = 0; i < block->spec.n * block->n_out; i++)

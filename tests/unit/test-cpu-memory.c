@@ -139,6 +139,10 @@ static void test_map(void)
     map_said(d, (const gint64[]){2, 17, 3, 5, 7});
     map_said(d, (const gint64[]){1, 16, 32, 32, 64}); /* 4 MiB: in large pages */
     map_said(d, (const gint64[]){1, 3, 41, 43, 47});
+    map_said(d, (const gint64[]){3, 9, 1, 1, 1});
+    /* of few channels no more than their numbers and a few hundred bytes */
+    g_assert_cmpuint(map_bytes(&d->cpu, (const gint64[]){2, 3, 41, 43, 47}), <,
+                     2 * 3 * 41 * 43 * 47 * sizeof(float) + 1024);
 }
 
 static void block_said(CpuPlan plan, gboolean training)
