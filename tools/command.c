@@ -127,15 +127,20 @@ LoomRegistry *command_registry(const CommandLine *line)
     return NULL;
 }
 
-LoomNode *command_config_read(const CommandLine *line, GError **error)
+LoomNode *command_set(LoomNode *config, char **set, GError **error)
 {
-    g_autoptr(LoomNode) config = loom_yaml_read(line->arguments[0], error);
+    g_autoptr(LoomNode) taken = config;
     g_autofree char *here = g_get_current_dir();
 
-    for (char **set = line->set; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, error))
+    for (; taken && set && *set; set++)
+        if (!loom_yaml_set(taken, *set, here, error))
             return NULL;
-    return g_steal_pointer(&config);
+    return g_steal_pointer(&taken);
+}
+
+LoomNode *command_config_read(const CommandLine *line, GError **error)
+{
+    return command_set(loom_yaml_read(line->arguments[0], error), line->set, error);
 }
 
 LoomNode *command_config(const CommandLine *line)

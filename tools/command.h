@@ -42,6 +42,10 @@ gboolean command_parse(CommandLine *line, const CommandUsage *usage, int argc, c
 /* Every plugin of the built-in folder, LOOM_MODULE_PATH and --modules; NULL: printed why not.
  */
 LoomRegistry *command_registry(const CommandLine *line);
+/* @config with --set applied, paths from here; NULL with the reason, also where @config is NULL
+ * and *@error says why.  @config: (transfer full); @set: may be NULL.  Returns: (transfer
+ * full). */
+LoomNode *command_set(LoomNode *config, char **set, GError **error);
 /* arguments[0] with --set applied; NULL: printed why not. */
 LoomNode *command_config(const CommandLine *line);
 /* The same, with the reason instead of printing it. */

@@ -27,14 +27,13 @@ static const LoomParam nifti_save_params[] = {
     {0},
 };
 
+#define NATIVE (LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE)
 static const LoomSlot nifti_save_reads[] = {
-    {"prediction", LOOM_U8, "DHW", LOOM_SLOT_OPTIONAL | LOOM_SLOT_NATIVE,
-     "class of each voxel; or what `slot` names"},
+    {"prediction", LOOM_U8, "DHW", NATIVE, "class of each voxel; or what `slot` names"},
+    {"probabilities", LOOM_F32, "CDHW", NATIVE, "where `slot` names them"},
+    {"truth", LOOM_U8, "DHW", NATIVE, "the same"},
     {0},
 };
-
-/* Those with LOOM_SLOT_NATIVE. */
-static const char *const native_slots[] = {"prediction", "probabilities", "truth", NULL};
 
 /* Slots that hold classes. */
 static const char *const class_slots[] = {"prediction", "label", "truth", NULL};
@@ -89,6 +88,15 @@ static void nifti_save_close(gpointer self)
     g_free(save->made);
 }
 
+/* Does the slot lie on the grid of the file?  All else lies on that of the image. */
+static gboolean is_native(const char *name)
+{
+    for (const LoomSlot *slot = nifti_save_reads; slot->name; slot++)
+        if (g_str_equal(slot->name, name))
+            return TRUE;
+    return FALSE;
+}
+
 /* A copy with the values of the files; (transfer full). */
 static LoomTensor *values_put(const NiftiSave *save, const LoomTensor *classes, GError **error)
 {
@@ -113,9 +121,8 @@ static gboolean nifti_save_map(gpointer self, LoomPacket *packet,
 {
     const NiftiSave *save = self;
     const char *id = loom_packet_id(packet);
-    const gboolean native = g_strv_contains(native_slots, save->slot);
     const LoomGeometry *geometry =
-        native ? loom_packet_native(packet) : loom_packet_geometry(packet);
+        is_native(save->slot) ? loom_packet_native(packet) : loom_packet_geometry(packet);
     const LoomTensor *volume = loom_packet_need(packet, save->slot, error);
 
     if (!volume)

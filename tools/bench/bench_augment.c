@@ -31,7 +31,6 @@ static const GOptionEntry options[] = {
 
 static LoomNode *config_make(const gint64 size[3], GError **error)
 {
-    g_autofree char *here = g_get_current_dir();
     gint64 load[3];
 
     loom_patch_to_load(size, load);
@@ -47,12 +46,8 @@ static LoomNode *config_make(const gint64 size[3], GError **error)
         "run: {graph: bench}\n",
         in_option, classes_option, repeat_option + 1, load[0], load[1], load[2], size[0],
         size[1], size[2]);
-    g_autoptr(LoomNode) config = loom_yaml_parse(text, strlen(text), "(bench)", here, error);
-
-    for (char **set = set_option; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, error))
-            return NULL;
-    return g_steal_pointer(&config);
+    return command_set(loom_yaml_parse(text, strlen(text), "(bench)", "/", error), set_option,
+                       error);
 }
 
 static void result_print(const GArray *patch, const BenchMeasured *measured)

@@ -273,17 +273,13 @@ static gboolean spec_read(LoomBlockSpec *spec, GError **error)
 static LoomNode *config_make(const LoomRegistry *registry, GError **error)
 {
     const char *name = backend_option ? backend_option : "cpu";
-    g_autofree char *here = g_get_current_dir();
 
     if (!loom_registry_need(registry, LOOM_KIND_BACKEND, name, error))
         return NULL;
     g_autofree char *text =
         g_strdup_printf("backend: {use: %s, threads: %d}\n", name, threads_option);
-    g_autoptr(LoomNode) config = loom_yaml_parse(text, strlen(text), "(bench)", here, error);
-    for (char **set = set_option; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, error))
-            return NULL;
-    return g_steal_pointer(&config);
+    return command_set(loom_yaml_parse(text, strlen(text), "(bench)", "/", error), set_option,
+                       error);
 }
 
 int bench_conv(int argc, char **argv)

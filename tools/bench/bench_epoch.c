@@ -133,17 +133,6 @@ static int entry_remove(const char *path, G_GNUC_UNUSED const struct stat *statu
     return g_remove(path);
 }
 
-static LoomNode *config_read(GError **error)
-{
-    g_autofree char *here = g_get_current_dir();
-    g_autoptr(LoomNode) config = loom_yaml_read(config_option, error);
-
-    for (char **set = set_option; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, error))
-            return NULL;
-    return g_steal_pointer(&config);
-}
-
 static int result_print(const BenchMeasured *measured)
 {
     const guint n = measured->seconds->len;
@@ -194,7 +183,8 @@ int bench_epoch(int argc, char **argv)
         return COMMAND_WRONG;
     if (!bench_count("--steps", steps_option, 1000000, &error)
         || !loom_registry_add(registry, &bench_stages, "segloom bench", &error)
-        || !(config = config_read(&error)) || !gate_insert(config, registry, &error))
+        || !(config = command_set(loom_yaml_read(config_option, &error), set_option, &error))
+        || !gate_insert(config, registry, &error))
         return command_fail(COMMAND_WRONG, error);
     g_autofree char *folder = g_dir_make_tmp("segloom-bench-XXXXXX", &error);
     if (!folder)

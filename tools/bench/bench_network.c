@@ -75,7 +75,6 @@ static void sizes_append(GString *text, const char *key, const GArray *sizes)
 
 static LoomNode *config_make(const BenchNetwork *bench, const Order *order, GError **error)
 {
-    g_autofree char *here = g_get_current_dir();
     g_autoptr(GString) text = g_string_new("segloom: 1\n");
 
     g_string_append_printf(text, "backend: {use: %s, threads: %d}\n", order->backend,
@@ -89,11 +88,8 @@ static LoomNode *config_make(const BenchNetwork *bench, const Order *order, GErr
                            batch_option, in_option, classes_option, repeat_option + 1);
     sizes_append(text, "patch", order->patch);
     g_string_append_printf(text, "}\n%srun: {graph: bench}\n", bench->stages);
-    g_autoptr(LoomNode) config = loom_yaml_parse(text->str, text->len, "(bench)", here, error);
-    for (char **set = set_option; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, error))
-            return NULL;
-    return g_steal_pointer(&config);
+    return command_set(loom_yaml_parse(text->str, text->len, "(bench)", "/", error), set_option,
+                       error);
 }
 
 /* ---- the result --------------------------------------------------------------------- */

@@ -77,17 +77,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Search, search_clear)
 static LoomDataset *dataset_open(const Search *search, const char *run, GError **error)
 {
     g_autofree char *path = g_build_filename(run, "config.yaml", NULL);
-    g_autofree char *here = g_get_current_dir();
-    g_autoptr(LoomNode) config = loom_yaml_read(path, error);
+    g_autoptr(LoomNode) config = command_set(loom_yaml_read(path, error), search->set, error);
     LoomDataOptions data = {0};
 
-    for (char **set = search->set; config && set && *set; set++)
-        if (!loom_yaml_set(config, *set, here, error))
-            return NULL;
-    if (!config)
-        return NULL;
-    if (!loom_params_fill(loom_data_params, &data, loom_node_get(config, "data"), NULL, "data",
-                          NULL, error))
+    if (!config
+        || !loom_params_fill(loom_data_params, &data, loom_node_get(config, "data"), NULL,
+                             "data", NULL, error))
         return NULL;
     LoomDataset *dataset = loom_dataset_open(&data, error);
     loom_params_clear(loom_data_params, &data);
