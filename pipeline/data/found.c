@@ -256,6 +256,17 @@ static gboolean number_check(const LoomFound *found, GError **error)
     return TRUE;
 }
 
+/* An id stands in tables, in JSON and in messages between ranks: none of them holds other
+ * bytes. */
+static gboolean id_is_text(const char *id, GError **error)
+{
+    if (g_utf8_validate(id, -1, NULL))
+        return TRUE;
+    g_autofree char *shown = g_utf8_make_valid(id, -1);
+    return loom_fail_as(error, "E-DATA-NAME", LOOM_ERROR_FORMAT,
+                        "the name of case '%s' is not UTF-8: want its files renamed", shown);
+}
+
 /* Ids become names of files. */
 static gboolean ids_check(const LoomFound *found, GError **error)
 {
@@ -269,6 +280,8 @@ static gboolean ids_check(const LoomFound *found, GError **error)
         if (g_str_equal(id, last))
             return loom_fail_as(error, "E-DATA-TWICE", LOOM_ERROR_FORMAT,
                                 "case '%s' is there twice", id);
+        if (!id_is_text(id, error))
+            return FALSE;
         last = id;
     }
     return TRUE;

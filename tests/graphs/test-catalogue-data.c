@@ -150,6 +150,11 @@ static void odd_names(void)
     case_rename("a02", "line\nbreak");
 }
 
+static void latin_name(void)
+{
+    case_rename("a00", "caf\xe9");
+}
+
 static void hounsfield(void)
 {
     for (guint i = 0; i < 8; i++) {
@@ -239,6 +244,7 @@ static const CatalogueRow rows[] = {
     {72, "N-LIST-TRIMMED", "byte order mark, carriage returns, trailing blanks",
      .arrange = list_of_windows, .data = "validate: val.txt"},
     {73, NULL, NULL, .arrange = odd_names},
+    {73, "E-DATA-NAME", "is not UTF-8: want its files renamed", .arrange = latin_name},
     {74, "E-SPLIT", "val.txt:2: there is no case 'a77'", .arrange = list_unknown,
      .data = "validate: val.txt"},
 };
