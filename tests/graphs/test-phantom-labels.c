@@ -280,6 +280,8 @@ static void test_mistakes(Place *place, G_GNUC_UNUSED gconstpointer data)
         {"phantom a --from-labels maps/labels --layout kit19", "did you mean 'kits19'"},
         {"phantom a --from-labels maps/labels --layout kits19 --merge 2", "maps have 0 to 1"},
         {"phantom a --margin 3", "goes with --from-labels"},
+        {"phantom a --from-labels maps/labels --margin -1", "--margin -1: want 0 to 10000 mm"},
+        {"phantom a --from-labels maps/labels --margin 1e300", "want 0 to 10000 mm"},
         {"phantom a --merge 1", "goes with --from-labels"},
         {"phantom a --cases 0", "want 1 to 9999"},
         {"phantom maps --from-labels maps/labels", "holds a data set already"},

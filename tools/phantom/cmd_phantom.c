@@ -5,9 +5,11 @@
 #include "phantom_labels.h"
 #include "terminal.h"
 
+#include <math.h>
 #include <string.h>
 
 #define LARGEST_EDGE 1024
+#define LARGEST_MARGIN 10000 /* mm */
 #define UNSET G_MININT64
 
 typedef struct {
@@ -21,7 +23,7 @@ typedef struct {
 
 static char *kind_option, *layout_option, *size_option, *labels_option, *merge_option;
 static gint64 cases_option = UNSET, seed_option = 1;
-static double margin_option = -1;
+static double margin_option = NAN;
 
 static const GOptionEntry options[] = {
     {"kind", 0, 0, G_OPTION_ARG_STRING, &kind_option,
@@ -118,6 +120,9 @@ static gboolean labels_options_take(Order *order, GError **error)
     if (other)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "--from-labels and --%s exclude each other: the maps say it", other);
+    if (!isnan(margin_option) && !(margin_option >= 0 && margin_option <= LARGEST_MARGIN))
+        return loom_fail(error, LOOM_ERROR_CONFIG, "--margin %g: want 0 to %d mm",
+                         margin_option, LARGEST_MARGIN);
     if (!layout_take(order, error))
         return FALSE;
     order->labels.layout = order->layout;
@@ -132,14 +137,15 @@ static gboolean order_take(Order *order, const char *folder, GError **error)
     *order = (Order){.folder = folder,
                      .cases = cases_option == UNSET ? 10 : cases_option,
                      .seed = seed_option};
-    order->labels = (PhantomLabels){labels_option, merge_option, margin_option,
-                                    (guint64)seed_option, PHANTOM_NNUNET};
+    order->labels =
+        (PhantomLabels){labels_option, merge_option, isnan(margin_option) ? -1 : margin_option,
+                        (guint64)seed_option, PHANTOM_NNUNET};
     if (order->seed < 0)
         return loom_fail(error, LOOM_ERROR_CONFIG,
                          "--seed %" G_GINT64_FORMAT ": want 0 or more", order->seed);
     if (labels_option)
         return labels_options_take(order, error);
-    if (merge_option || margin_option >= 0)
+    if (merge_option || !isnan(margin_option))
         return loom_fail(error, LOOM_ERROR_CONFIG, "--%s goes with --from-labels only",
                          merge_option ? "merge" : "margin");
     if (!layout_take(order, error))
