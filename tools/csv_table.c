@@ -27,6 +27,17 @@ char **csv_line_split(const char *line, gsize length)
     return g_strv_builder_end(cells);
 }
 
+void csv_text_append(GString *line, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        g_string_append(line, text);
+        return;
+    }
+    g_auto(GStrv) parts = g_strsplit(text, "\"", -1);
+    g_autofree char *doubled = g_strjoinv("\"\"", parts);
+    g_string_append_printf(line, "\"%s\"", doubled);
+}
+
 CsvTable *csv_table_read(const char *path, GError **error)
 {
     g_autofree char *text = NULL;

@@ -1,4 +1,5 @@
-/* csv_table.h - a table that a run wrote (RFC 4180, a line a row), read back. */
+/* csv_table.h - a table that a run wrote (RFC 4180, a line a row), read back; and one cell of a
+ * table to write. */
 #pragma once
 
 #include <glib.h>
@@ -20,3 +21,5 @@ gint csv_table_column(const CsvTable *table, const char *name);
 double csv_table_number(const CsvTable *table, guint row, gint column);
 /* The cells of one line, without its end; (transfer full). */
 char **csv_line_split(const char *line, gsize length);
+/* Appends @text, in quotes where it needs them. */
+void csv_text_append(GString *line, const char *text);

@@ -4,11 +4,11 @@
  * for each class but the background; the latest rate and gradient_norm; samples_per_second and
  * seconds_left by the clock; the fill of the queues.  And of each class but the background:
  * recall/NAME; voxels/NAME, the share of voxels that are of it; patches/NAME, the share of
- * patches that hold it; gradient/NAME, its share in the squared norm of d loss / d logits. Dice
- * and recall are those of argmax(logits) against the labels, over all voxels of the packets
- * together.  Of several ranks one records: loss and samples_per_second are those of all (stage
- * allreduce), the rest is of its own share. steps.csv has no time in it: a run that was stopped
- * and resumed writes the same file as one that was not.
+ * patches that hold it; gradient/NAME, its share in the squared norm of d loss / d logits.
+ * Dice and recall are those of argmax(logits) against the labels, over all voxels of the
+ * packets together.  Of several ranks one records: loss and samples_per_second are those of all
+ * (stage allreduce), the rest is of its own share.  steps.csv has no time in it: a run that was
+ * stopped and resumed writes the same file as one that was not.
  *
  * With `tensorboard: true` the numbers of these records, as train/loss and so on, and of those
  * of validations, as validate/dice, go to an event file in events/ as well. */

@@ -3,8 +3,8 @@
  * The gradients travel in buckets that start while the backward pass still runs, the last
  * layers first.  After the sums every rank says whether its own gradient was finite, and of
  * which cases; the packet goes on, and the step is applied, only where all say yes, so on all
- * ranks or none. With one rank there is nothing to do. Source: Li et al. 2020, "PyTorch
- * Distributed" (buckets); torchft (a vote a step). */
+ * ranks or none.  With one rank there is nothing to do.
+ * Source: Li et al. 2020, "PyTorch Distributed" (buckets); torchft (a vote a step). */
 #include <loom/loom.h>
 
 #include <math.h>

@@ -1,6 +1,8 @@
 /* evaluation - what metrics say about pairs of label maps, as a table, CSV or JSON. */
 #include "evaluation.h"
 
+#include "csv_table.h"
+
 #include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
@@ -275,19 +277,6 @@ char *evaluation_table(const Evaluation *evaluation)
 
 /* ---- for machines ------------------------------------------------------------------- */
 
-/* RFC 4180: quoted where it must be. */
-static void field_append(GString *text, const char *field)
-{
-    if (!strpbrk(field, ",\"\n\r")) {
-        g_string_append(text, field);
-        return;
-    }
-    g_string_append_c(text, '"');
-    for (const char *c = field; *c; c++)
-        g_string_append_printf(text, *c == '"' ? "\"\"" : "%c", *c);
-    g_string_append_c(text, '"');
-}
-
 /* What the files hold for class @k; regions overlap, so they are counted. */
 static guint number_of(const LoomDataset *scheme, guint k)
 {
@@ -305,9 +294,9 @@ char *evaluation_csv(const Evaluation *evaluation)
         for (guint k = 1; k < evaluation->n_classes; k++) {
             const Row *row = evaluation->rows->pdata[i];
 
-            field_append(text, row->id);
+            csv_text_append(text, row->id);
             g_string_append_printf(text, ",%u,", number_of(evaluation->scheme, k));
-            field_append(text, evaluation->class_names[k]);
+            csv_text_append(text, evaluation->class_names[k]);
             for (guint c = 0; c < evaluation->columns->len; c++) {
                 const double value = row->values[(k - 1) * evaluation->columns->len + c];
 

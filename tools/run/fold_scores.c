@@ -305,14 +305,6 @@ char *fold_scores_table(const FoldScores *scores)
 
 /* ---- for machines ------------------------------------------------------------------- */
 
-static void field_append(GString *text, const char *field)
-{
-    g_auto(GStrv) parts = g_strsplit(field, "\"", -1);
-    g_autofree char *doubled = g_strjoinv("\"\"", parts);
-
-    g_string_append_printf(text, strpbrk(field, ",\"\n\r") ? "\"%s\"" : "%s", doubled);
-}
-
 typedef double (*CellFunc)(const FoldScores *scores, gconstpointer of, guint class_,
                            guint reading);
 
@@ -338,7 +330,7 @@ static void rows_append(const FoldScores *scores, GString *text, const char *nam
 {
     for (guint k = 0; k < rows_of(scores); k++) {
         g_string_append_printf(text, "%s,", name);
-        field_append(text, row_name(scores, k));
+        csv_text_append(text, row_name(scores, k));
         for (guint r = 0; r < scores->readings->len; r++) {
             const double value = cell(scores, of, k, r);
 
@@ -356,7 +348,7 @@ char *fold_scores_csv(const FoldScores *scores)
 
     for (guint r = 0; r < scores->readings->len; r++) {
         g_string_append_c(text, ',');
-        field_append(text, scores->readings->pdata[r]);
+        csv_text_append(text, scores->readings->pdata[r]);
     }
     g_string_append_c(text, '\n');
     for (guint i = 0; i < scores->folds->len; i++) {

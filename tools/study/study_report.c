@@ -2,6 +2,8 @@
  * four readings that show the balance; CSV and JSON have all that the metrics gave. */
 #include "study_report.h"
 
+#include "csv_table.h"
+
 #include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
@@ -206,28 +208,16 @@ static const Column columns[] = {
     {"p_holm", holm_of},
 };
 
-/* In quotes where it needs them (RFC 4180). */
-static void text_append(GString *line, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        g_string_append(line, text);
-        return;
-    }
-    g_auto(GStrv) parts = g_strsplit(text, "\"", -1);
-    g_autofree char *doubled = g_strjoinv("\"\"", parts);
-    g_string_append_printf(line, "\"%s\"", doubled);
-}
-
 static void row_append(GString *text, const StudyScores *scores, guint loss, guint class_,
                        guint reading)
 {
     const StudyCell *cell = study_scores_cell(scores, loss, class_, reading);
 
-    text_append(text, scores->losses[loss]);
+    csv_text_append(text, scores->losses[loss]);
     g_string_append_c(text, ',');
-    text_append(text, scores->classes->pdata[class_]);
+    csv_text_append(text, scores->classes->pdata[class_]);
     g_string_append_c(text, ',');
-    text_append(text, scores->readings->pdata[reading]);
+    csv_text_append(text, scores->readings->pdata[reading]);
     for (guint i = 0; i < G_N_ELEMENTS(columns); i++) {
         const double value = columns[i].value(cell);
         char number[G_ASCII_DTOSTR_BUF_SIZE] = "";
