@@ -7,6 +7,8 @@
 #include "memory.h"
 
 #include "need.h"
+#include "place.h"
+#include "ranks.h"
 
 #include <malloc.h>
 #include <string.h>
@@ -168,6 +170,25 @@ static void graph_add(const LoomRun *run, const LoomGraph *graph, LoomRunMemory 
     }
 }
 
+/* Packets that may be under way on streams to and from other processes. */
+static guint64 streams_bytes(const LoomRun *run)
+{
+    guint64 streams = 0;
+
+    if (!run->ranks)
+        return 0;
+    for (guint i = 0; i < run->main->hops->len; i++) {
+        const LoomHop *hop = run->main->hops->pdata[i];
+        const GArray *groups = run->place->groups;
+
+        if (hop->leaves && hop->here)
+            streams += g_array_index(groups, LoomPlaceGroup, hop->toward->group).ranks;
+        if (hop->arrives)
+            streams += g_array_index(groups, LoomPlaceGroup, hop->group).ranks;
+    }
+    return streams * run->ranks->options.credit;
+}
+
 static guint threads_of(const LoomRun *run, const GPtrArray *graphs)
 {
     guint n = loom_pool_threads(run->pool);
@@ -198,6 +219,7 @@ gboolean loom_memory_sum(LoomRun *run, const GPtrArray *graphs, GError **error)
             return FALSE;
         graph_add(run, graphs->pdata[g], &sum);
     }
+    sum.queues += streams_bytes(run);
     run->sum = sum;
     return TRUE;
 }

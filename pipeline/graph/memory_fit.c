@@ -10,6 +10,22 @@
 #define MIB 1048576.0
 #define ROOM_TRIES 4
 
+/* What is given up: a note where somebody looks, else a message. */
+static void G_GNUC_PRINTF(2, 3) say(const LoomRun *run, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list list;
+
+    va_start(list, format);
+    text = g_strdup_vprintf(format, list);
+    va_end(list);
+    if (run->options.findings)
+        loom_finding_add(run->options.findings, "N-MEMORY", NULL, NULL,
+                         "run: memory is %.1f MiB: %s", (double)run->memory / MIB, text);
+    else
+        g_message("run: memory is %.1f MiB: %s", (double)run->memory / MIB, text);
+}
+
 /* How much too much it is, caches left out; 0: it fits. */
 static guint64 over(const LoomRun *run)
 {
@@ -46,8 +62,8 @@ static gboolean queues_shorten(LoomRun *run, const GPtrArray *graphs, GError **e
         if (!loom_memory_sum(run, graphs, error))
             return FALSE;
     }
-    g_message("run: memory is %.1f MiB: queues hold %" G_GINT64_FORMAT " packet%s at most",
-              (double)run->memory / MIB, longest, longest == 1 ? "" : "s");
+    say(run, "queues hold %" G_GINT64_FORMAT " packet%s at most", longest,
+        longest == 1 ? "" : "s");
     return TRUE;
 }
 
@@ -74,8 +90,7 @@ static gboolean others_join(LoomRun *run, const GPtrArray *graphs, GError **erro
         if (graph == run->main || graph->lanes->len == 1)
             continue;
         loom_graph_join(graph);
-        g_message("run: memory is %.1f MiB: graph '%s' goes one case at a time",
-                  (double)run->memory / MIB, graph->id);
+        say(run, "graph '%s' goes one case at a time", graph->id);
         joined = TRUE;
     }
     return !joined || loom_memory_sum(run, graphs, error);
@@ -236,9 +251,8 @@ static void caches_cut(LoomRun *run, const GPtrArray *graphs)
 
     if (wanted <= left)
         return;
-    g_message("run: memory is %.1f MiB: of the cases' %.1f MiB, %.1f are kept, others are read "
-              "anew each time",
-              (double)run->memory / MIB, (double)wanted / MIB, (double)left / MIB);
+    say(run, "of the cases' %.1f MiB, %.1f are kept, others are read anew each time",
+        (double)wanted / MIB, (double)left / MIB);
     for (guint g = 0; g < graphs->len; g++) {
         const LoomGraph *graph = graphs->pdata[g];
 
@@ -265,6 +279,7 @@ static gboolean rooms_fit(LoomRun *run, const GPtrArray *graphs, GError **error)
     if (over(run))
         return refuse(run, graphs, error);
     rooms_share(run, graphs, wishes);
+    say(run, "stages that have a choice take less: windows at once, tiles, slabs");
     for (guint tries = 0; tries < ROOM_TRIES; tries++) {
         if (!loom_memory_sum(run, graphs, error))
             return FALSE;
