@@ -246,6 +246,7 @@ static gboolean resume(LoomRun *run, GError **error)
                          run->folder, run->graph);
     __atomic_store_n(&run->step, run->resumed_at, __ATOMIC_RELEASE);
     run->share.step = run->resumed_at;
+    loom_times_resume(run);
     return loom_graph_begin_at(run->main, run->share.taken, error);
 }
 
@@ -348,6 +349,7 @@ LoomRun *loom_run_open(LoomNode *config, const LoomRegistry *registry,
     run->weight_sets =
         g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
     run->resumed_at = -1;
+    run->starts = g_array_new(FALSE, FALSE, sizeof(LoomStart));
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->recording, NULL);
     if (options->findings) {
@@ -473,6 +475,7 @@ void loom_run_free(LoomRun *run)
     g_hash_table_unref(run->by_model);
     g_hash_table_unref(run->recipes);
     g_hash_table_unref(run->weight_sets);
+    g_array_unref(run->starts);
     pthread_mutex_destroy(&run->recording);
     pthread_mutex_destroy(&run->lock);
     g_clear_error(&run->error);

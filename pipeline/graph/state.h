@@ -35,6 +35,7 @@ struct _LoomRun {
     GHashTable *recipes;   /* model id -> JSON */
     LoomJournal *journal;  /* NULL: only checking */
     gint64 resumed_at;     /* -1: from the start */
+    GArray *starts;        /* LoomStart, those before this one */
     LoomPlace *place;      /* NULL: only a plugin is open, no run */
     LoomRanks *ranks;      /* NULL: alone */
     LoomShare share;       /* of this process, from one start of the graph to the next */

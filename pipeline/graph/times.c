@@ -1,9 +1,10 @@
 /* times - where the time of a run goes: see times.h.  timing.json, in seconds:
- *   {"rank", "from_step", "step", "graphs": [{"graph", "main", "runs", "seconds",
- *     "lanes": [{"lane", "workers", "waited_for_packet", "waited_for_turn",
- *       "queue": {"size", "packets", "waited_for_room"},
- *       "stages": [{"stage", "use", "calls", "seconds", "sending"}]}]}]}
- * Of a lane with several workers, seconds are those of all of them together. */
+ *   {"rank", "from_step", "step", "starts": [{"from_step", "step", "seconds"}], "graphs":
+ * [{"graph", "main", "runs", "seconds", "lanes": [{"lane", "workers", "waited_for_packet",
+ * "waited_for_turn", "queue": {"size", "packets", "waited_for_room"}, "stages": [{"stage",
+ * "use", "calls", "seconds", "sending"}]}]}]} Of a lane with several workers, seconds are those
+ * of all of them together.  Of a run that was resumed all is summed over its starts; seconds of
+ * a start are those of the main graph. */
 #define G_LOG_DOMAIN "loom-times"
 #include "times.h"
 
@@ -143,16 +144,21 @@ static void lane_set(JsonBuilder *builder, const LoomLane *lane)
     json_builder_end_object(builder);
 }
 
-static void graph_set(JsonBuilder *builder, const LoomRun *run, const LoomGraph *graph)
+static gint64 graph_ns(const LoomGraph *graph)
 {
     const gint64 began = value_of(&graph->began_ns);
 
+    return value_of(&graph->ran.ns) + (began ? now_ns() - began : 0);
+}
+
+static void graph_set(JsonBuilder *builder, const LoomRun *run, const LoomGraph *graph)
+{
     json_builder_begin_object(builder);
     text_set(builder, "graph", graph->id);
     json_builder_set_member_name(builder, "main");
     json_builder_add_boolean_value(builder, graph == run->main);
     count_set(builder, "runs", value_of(&graph->ran.n));
-    seconds_set(builder, "seconds", value_of(&graph->ran.ns) + (began ? now_ns() - began : 0));
+    seconds_set(builder, "seconds", graph_ns(graph));
     json_builder_set_member_name(builder, "lanes");
     json_builder_begin_array(builder);
     for (guint i = 0; i < graph->lanes->len; i++)
@@ -161,14 +167,44 @@ static void graph_set(JsonBuilder *builder, const LoomRun *run, const LoomGraph 
     json_builder_end_object(builder);
 }
 
+static void start_set(JsonBuilder *builder, const LoomStart *start)
+{
+    json_builder_begin_object(builder);
+    count_set(builder, "from_step", start->from);
+    count_set(builder, "step", start->step);
+    seconds_set(builder, "seconds", start->ns);
+    json_builder_end_object(builder);
+}
+
+/* The starts before, and this one: the rest. */
+static void starts_set(JsonBuilder *builder, const LoomRun *run)
+{
+    LoomStart now = {MAX(run->resumed_at, 0), loom_run_step(run), graph_ns(run->main)};
+
+    json_builder_set_member_name(builder, "starts");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < run->starts->len; i++) {
+        const LoomStart *start = &g_array_index(run->starts, LoomStart, i);
+
+        now.ns -= start->ns;
+        start_set(builder, start);
+    }
+    now.ns = MAX(now.ns, 0);
+    start_set(builder, &now);
+    json_builder_end_array(builder);
+}
+
 char *loom_times_json(LoomRun *run)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
+    const gint64 from = run->starts->len ? g_array_index(run->starts, LoomStart, 0).from
+                                         : MAX(run->resumed_at, 0);
 
     json_builder_begin_object(builder);
     count_set(builder, "rank", run->share.rank);
-    count_set(builder, "from_step", MAX(run->resumed_at, 0));
+    count_set(builder, "from_step", from);
     count_set(builder, "step", loom_run_step(run));
+    starts_set(builder, run);
     json_builder_set_member_name(builder, "graphs");
     json_builder_begin_array(builder);
     for (guint g = 0; g < run->graphs->len; g++)

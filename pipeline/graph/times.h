@@ -36,6 +36,16 @@ LoomSpent *loom_clock_turn(LoomClock *clock, LoomSpent *to);
 /* One more of what is counted. */
 void loom_spent_count(LoomSpent *spent);
 
+/* One start of a run that was stopped and resumed. */
+typedef struct {
+    gint64 from, step; /* steps done when it began, and at the end */
+    gint64 ns;         /* of the main graph */
+} LoomStart;
+
+/* --resume: all counters go on from those in timing.json, and run->starts are its starts; once,
+ * before anything runs. */
+void loom_times_resume(LoomRun *run);
+
 /* A graph begins, or has ended, in the calling thread. */
 void loom_times_begin(LoomGraph *graph);
 void loom_times_end(LoomGraph *graph);

@@ -217,7 +217,9 @@ static void test_hostile(Place *place, G_GNUC_UNUSED gconstpointer data)
         "step,case,class,label,dice,precision,recall\n2,\"<a href=x>\",1,\"<u>\",2,-5,7\n");
     text_put(
         place, "h/timing.json",
-        "{\"graphs\": [7, {\"graph\": \"<t>\", \"main\": true, \"runs\": 1, \"seconds\": 0, "
+        "{\"starts\": [3, {\"from_step\": 0, \"step\": 2, \"seconds\": 1}, {\"seconds\": "
+        "\"<b>\"}], "
+        "\"graphs\": [7, {\"graph\": \"<t>\", \"main\": true, \"runs\": 1, \"seconds\": 0, "
         "\"lanes\": [{\"lane\": \"<l>\", \"workers\": -3, \"stages\": [1, {\"stage\": \"<s>\", "
         "\"calls\": 1e300, \"seconds\": 1e300}]}, {}]}]}");
     text_put(
@@ -233,6 +235,8 @@ static void test_hostile(Place *place, G_GNUC_UNUSED gconstpointer data)
     typed_assert_in(page, "log.jsonl: 2 lines are cut short");
     typed_assert_in(page, "steps.csv: 1 rows have another number of cells");
     typed_assert_in(page, "overlays/x&quot;y.png, is not there");
+    typed_assert_in(page, "Of 3 starts, from step 0 to step 0: step 0 to 0 in ");
+    typed_assert_in(page, ", step 0 to 2 in ");
     typed_assert_in(page, "After step 2. The slice with most voxels that are wrong");
     g_assert_null(strstr(page, "nan"));
     g_assert_null(strstr(page, "\"inf"));

@@ -5,6 +5,7 @@
 #include "phantom_set.h"
 
 #include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -143,6 +144,58 @@ static void test_learns_and_repeats(void)
     loom_test_folder_remove(three);
 }
 
+static JsonNode *timing_read(const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, "timing.json", NULL);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return json_from_string(text, NULL);
+}
+
+/* Calls of the stage @id, seconds of the main graph. */
+static gint64 calls_of(JsonNode *timing, const char *id, double *seconds)
+{
+    JsonArray *graphs = json_object_get_array_member(json_node_get_object(timing), "graphs");
+    JsonObject *graph = json_array_get_object_element(graphs, 0);
+    JsonArray *lanes = json_object_get_array_member(graph, "lanes");
+
+    *seconds = json_object_get_double_member(graph, "seconds");
+    for (guint l = 0; l < json_array_get_length(lanes); l++) {
+        JsonArray *stages =
+            json_object_get_array_member(json_array_get_object_element(lanes, l), "stages");
+
+        for (guint i = 0; i < json_array_get_length(stages); i++) {
+            JsonObject *stage = json_array_get_object_element(stages, i);
+
+            if (g_str_equal(json_object_get_string_member(stage, "stage"), id))
+                return json_object_get_int_member(stage, "calls");
+        }
+    }
+    return -1;
+}
+
+/* Three starts add up to one: every step was done once, whatever the start. */
+static void times_check(const char *whole, const char *parts)
+{
+    g_autoptr(JsonNode) one = timing_read(whole), three = timing_read(parts);
+    JsonArray *starts = json_object_get_array_member(json_node_get_object(three), "starts");
+    const gint64 steps[4] = {0, 7, 17, 60};
+    double one_seconds, three_seconds, sum = 0;
+
+    g_assert_cmpint(calls_of(one, "step", &one_seconds), ==, 60);
+    g_assert_cmpint(calls_of(three, "step", &three_seconds), ==, 60);
+    g_assert_cmpuint(json_array_get_length(starts), ==, 3);
+    for (guint i = 0; i < 3; i++) {
+        JsonObject *start = json_array_get_object_element(starts, i);
+
+        g_assert_cmpint(json_object_get_int_member(start, "from_step"), ==, steps[i]);
+        g_assert_cmpint(json_object_get_int_member(start, "step"), ==, steps[i + 1]);
+        sum += json_object_get_double_member(start, "seconds");
+    }
+    loom_assert_near(sum, three_seconds, 1e-6); /* printed to nanoseconds, or 15 digits */
+}
+
 /* Stopped after a step between two checkpoints, and after one in the middle of a volume. */
 static void test_resume(void)
 {
@@ -162,8 +215,14 @@ static void test_resume(void)
     g_autofree char *log_whole = log_of_losses(whole), *log_parts = log_of_losses(parts);
     g_assert_cmpstr(log_whole, ==, log_parts);
 
-    /* a run that has all its steps has nothing left to do */
+    times_check(whole, parts);
+    /* a run that has all its steps has nothing left to do; times are no reason to refuse it */
+    g_autofree char *timing = g_build_filename(parts, "timing.json", NULL);
+    g_assert_true(g_file_set_contents(timing, "{\"starts\": [", -1, NULL));
+    g_test_expect_message("loom-times", G_LOG_LEVEL_WARNING,
+                          "the times of earlier starts are lost: *");
     g_assert_cmpint(train(text, parts, TRUE, &watch), ==, LOOM_RUN_DONE);
+    g_test_assert_expected_messages();
     loom_test_folder_remove(whole);
     loom_test_folder_remove(parts);
 }

@@ -1,9 +1,11 @@
-/* report_times - where the time of the latest start went: each lane's stages and waits. */
+/* report_times - where the time of all starts of a run went: each lane's stages and waits. */
 #include "html.h"
 #include "report.h"
 
 #include <math.h>
 #include <string.h>
+
+#define STARTS_SHOWN 8 /* the latest */
 
 typedef struct {
     JsonObject *object;
@@ -264,6 +266,32 @@ static void graph_append(GString *page, const RunRecord *record, JsonObject *gra
         lane_append(page, &g_array_index(lanes, Lane, i), seconds);
 }
 
+/* "Of 2 starts, from step 0 to step 40: to step 20 in 3.1 s, to step 40 in 2.9 s." */
+static void starts_append(GString *page, JsonObject *timing)
+{
+    JsonArray *starts = json_list(timing, "starts");
+    const guint n = json_length(starts);
+
+    if (n > 1)
+        g_string_append_printf(page, "Of %u starts, from", n);
+    else
+        g_string_append(page, "From");
+    g_string_append_printf(page, " step %.0f to step %.0f", seconds_of(timing, "from_step"),
+                           seconds_of(timing, "step"));
+    for (guint i = n > STARTS_SHOWN ? n - STARTS_SHOWN : 0; n > 1 && i < n; i++) {
+        JsonObject *start = json_item(starts, i);
+        g_autofree char *time = html_seconds(seconds_of(start, "seconds"));
+
+        g_string_append_printf(page, "%s step %.0f to %.0f in ",
+                               i == 0                  ? ":"
+                               : i == n - STARTS_SHOWN ? ": ...,"
+                                                       : ",",
+                               seconds_of(start, "from_step"), seconds_of(start, "step"));
+        html_text(page, time);
+    }
+    g_string_append(page, ". ");
+}
+
 void report_times(GString *page, const RunRecord *record)
 {
     JsonArray *graphs = json_list(record->timing, "graphs");
@@ -272,14 +300,14 @@ void report_times(GString *page, const RunRecord *record)
     report_section(page, "times", "Where the time went");
     for (guint i = 0; i < json_length(graphs); i++)
         any = any || seconds_of(json_item(graphs, i), "runs") > 0;
-    if (any)
-        g_string_append_printf(
-            page,
-            "<p>Of the latest start, from step %.0f to step %.0f. A lane is a thread; of each "
-            "stage it is the time in it alone, and grey is what the lane waited. A graph that "
-            "a stage runs is counted in that stage as well.</p>\n",
-            seconds_of(record->timing, "from_step"), seconds_of(record->timing, "step"));
-    else
+    if (any) {
+        g_string_append(page, "<p>");
+        starts_append(page, record->timing);
+        g_string_append(
+            page, "A lane is a thread; of each stage it is the time in it alone, and grey is "
+                  "what the lane waited. A graph that a stage runs is counted in that stage "
+                  "as well.</p>\n");
+    } else
         report_absent(page,
                       "timing.json is written at the end of a validation and of the run.");
     for (guint i = 0; i < json_length(graphs); i++)
