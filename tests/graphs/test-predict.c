@@ -58,6 +58,41 @@ static gint64 differences(const char *folder, const char *a, const char *b)
     return n;
 }
 
+/* Where two masks say the same, so does the mean of two classes; elsewhere it says now this,
+ * now that. */
+static void lies_between(const char *folder, const char *a, const char *b, const char *mean)
+{
+    g_autoptr(LoomTensor) x = mask_read(folder, a), y = mask_read(folder, b);
+    g_autoptr(LoomTensor) both = mask_read(folder, mean);
+    gint64 like_a = 0, like_b = 0;
+
+    g_assert_true(loom_tensor_check_grid(x, a, both, mean, NULL));
+    for (gint64 v = 0; v < loom_tensor_count(x); v++) {
+        const guint8 p = loom_tensor_u8(x)[v], q = loom_tensor_u8(y)[v];
+
+        if (p == q)
+            g_assert_cmpuint(loom_tensor_u8(both)[v], ==, p);
+        else if (loom_tensor_u8(both)[v] == p)
+            like_a++;
+        else
+            like_b++;
+    }
+    g_assert_cmpint(like_a, >, 0);
+    g_assert_cmpint(like_b, >, 0);
+}
+
+/* @from in a file becomes @to. */
+static void text_change(const char *folder, const char *name, const char *from, const char *to)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_autoptr(GString) changed = g_string_new(text);
+    g_assert_cmpuint(g_string_replace(changed, from, to, 0), ==, 1);
+    g_assert_true(g_file_set_contents(path, changed->str, -1, NULL));
+}
+
 /* ---- going on ----------------------------------------------------------------------- */
 
 static gint64 changed_at(const char *folder, const char *name)
@@ -136,33 +171,72 @@ static void test_ensemble(void)
                     0);
     g_assert_cmpint(differences(folder, "folds/spheres_001.nii.gz", "two/spheres_001.nii.gz"),
                     ==, 0);
-    g_autoptr(LoomTensor) a = mask_read(folder, "a/spheres_001.nii.gz");
-    g_autoptr(LoomTensor) b = mask_read(folder, "b/spheres_001.nii.gz");
-    g_autoptr(LoomTensor) two = mask_read(folder, "two/spheres_001.nii.gz");
-    gint64 like_a = 0, like_b = 0;
-    for (gint64 v = 0; v < loom_tensor_count(a); v++) {
-        const guint8 x = loom_tensor_u8(a)[v], y = loom_tensor_u8(b)[v];
-
-        if (x == y)
-            g_assert_cmpuint(loom_tensor_u8(two)[v], ==, x);
-        else if (loom_tensor_u8(two)[v] == x)
-            like_a++;
-        else
-            like_b++;
-    }
-    g_assert_cmpint(like_a, >, 0);
-    g_assert_cmpint(like_b, >, 0);
+    lies_between(folder, "a/spheres_001.nii.gz", "b/spheres_001.nii.gz",
+                 "two/spheres_001.nii.gz");
     loom_test_folder_remove(folder);
+}
+
+/* Another network on other voxels: the mean is taken on the grid of the file, each recipe
+ * counting the same however many models it has. */
+static void test_recipes(void)
+{
+    g_autofree char *folder = two_models();
+
+    typed_config(folder, "coarse.yaml", "    scale:   {use: zscore, from: load}\n    predict",
+                 "    coarse:  {use: resample, from: load, spacing: [5, 4.5, 5]}\n"
+                 "    scale:   {use: zscore, from: coarse}\n    predict");
+    g_free(done(folder, "run coarse.yaml -o runs/coarse --set models.seg.features=[4,6] "
+                        "--set graphs.validate.load.truth=true"));
+    g_free(done(folder, "predict runs/a s/imagesTr -o a"));
+    g_free(done(folder, "predict runs/coarse s/imagesTr -o coarse"));
+    g_auto(Typed) mean = type(folder, "predict -m runs/a -m runs/coarse s/imagesTr -o mean");
+    g_assert_cmpint(mean.code, ==, 0);
+    typed_assert_in(mean.err,
+                    "the mean of 2 models of 2 recipes, each recipe counting the same");
+    lies_between(folder, "a/spheres_001.nii.gz", "coarse/spheres_001.nii.gz",
+                 "mean/spheres_001.nii.gz");
+    g_free(done(folder, "predict -m runs/a -m runs/a -m runs/coarse s/imagesTr -o twice"));
+    g_assert_cmpint(differences(folder, "twice/spheres_001.nii.gz", "mean/spheres_001.nii.gz"),
+                    ==, 0);
+
+    /* nothing of it is left behind; what is done is not done again */
+    g_autofree char *below = g_build_filename(folder, "mean", NULL);
+    g_autoptr(GDir) dir = g_dir_open(below, 0, NULL);
+    for (const char *name; (name = g_dir_read_name(dir));)
+        g_assert_true(g_str_has_suffix(name, ".nii.gz") || g_str_has_suffix(name, ".json"));
+    g_auto(Typed) again = type(folder, "predict -m runs/a -m runs/coarse s/imagesTr -o mean");
+    typed_assert_in(again.err, "5 of 5 masks were there already");
+    g_auto(Typed) small =
+        type(folder, "predict -m runs/a -m runs/coarse s/imagesTr -o small --memory 1MiB");
+    g_assert_cmpint(small.code, ==, 1);
+    loom_test_folder_remove(folder);
+}
+
+/* @name: another run, whose model.json says @to instead of @from. */
+static void mate_refused(const char *folder, const char *from, const char *to, const char *text)
+{
+    g_free(done(folder, "run c.yaml -o runs/other --force"));
+    text_change(folder, "runs/other/model/model.json", from, to);
+    g_auto(Typed) said = type(folder, "predict -m runs/a -m runs/other s/imagesTr -o out");
+    g_assert_cmpint(said.code, ==, 2);
+    typed_assert_in(said.err, text);
 }
 
 static void test_ensemble_refused(void)
 {
     g_autofree char *folder = two_models();
 
-    g_free(done(folder, "run c.yaml -o runs/wide --set models.seg.features=[4,6]"));
-    g_auto(Typed) said = type(folder, "predict -m runs/a -m runs/wide s/imagesTr -o out");
-    g_assert_cmpint(said.code, ==, 2);
-    typed_assert_in(said.err, "have not the same network and stages");
+    mate_refused(folder, "\"sphere\"", "\"cube\"",
+                 "model.json' tells apart the labels background, sphere, ");
+    mate_refused(
+        folder, "\"intensity\"", "\"PET\"",
+        "model.json' PET: of these there is no mean, want models of the same data set");
+    mate_refused(folder, "\"in_channels\" : 1", "\"in_channels\" : 2", "takes 1 channels, '");
+    mate_refused(folder, "false,\n        \"regions\" : []",
+                 "false,\n        \"regions\" : [1, 1]",
+                 "of these there is no mean, want models with the same `regions`");
+    mate_refused(folder, "\"sliding_window\"", "\"my_window\"",
+                 "has no stage 'sliding_window', whose probabilities could be averaged");
     g_auto(Typed) none = type(folder, "predict runs s/imagesTr -o out");
     g_assert_cmpint(none.code, ==, 2);
     typed_assert_in(none.err, "or a folder of fold_0, fold_1, ...");
@@ -325,18 +399,6 @@ static void test_backend(void)
 
 /* ---- the data set's own values ------------------------------------------------------- */
 
-/* @from in a file becomes @to. */
-static void text_change(const char *folder, const char *name, const char *from, const char *to)
-{
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autofree char *text = NULL;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_autoptr(GString) changed = g_string_new(text);
-    g_assert_cmpuint(g_string_replace(changed, from, to, 0), ==, 1);
-    g_assert_true(g_file_set_contents(path, changed->str, -1, NULL));
-}
-
 /* The spheres s once more, as t, where they are 7 and not 1. */
 static void sevens_make(const char *folder)
 {
@@ -424,6 +486,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/predict/restart", test_restart);
     g_test_add_func("/predict/ensemble", test_ensemble);
+    g_test_add_func("/predict/recipes", test_recipes);
     g_test_add_func("/predict/ensemble/refused", test_ensemble_refused);
     g_test_add_func("/predict/memory", test_memory);
     g_test_add_func("/predict/backend", test_backend);

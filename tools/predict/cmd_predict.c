@@ -43,8 +43,9 @@ static const CommandUsage usage = {
     .min = 1,
     .summary =
         "MODEL: a run's folder, its model/ or model.json; a folder of fold_0, fold_1, ...\n"
-        "is the mean of its folds.  IN: NIfTI files, folders; channels NAME_0000, ...\n"
-        "or along the fourth axis of one file, in the order of model.json; or folders\n"
+        "is the mean of its folds.  Models of different configs for the same labels are\n"
+        "averaged on the grid of the file.  IN: NIfTI files, folders; channels NAME_0000,\n"
+        "... or along the fourth axis of one file, in the order of model.json; or folders\n"
         "as KiTS19 or BraTS20 lay them out.",
     .example = "segloom predict runs/hippocampus data/unseen -o masks",
     .options = options,
@@ -127,9 +128,21 @@ static void model_say(const PredictModel *model)
 {
     g_autofree char *values =
         loom_label_values_text(model->labels, model->values, model->n_labels);
+    guint models = 0, recipes = 0;
+    gboolean chosen = FALSE;
 
-    if (model->weights->len > 1)
-        terminal_print("the mean of %u models", model->weights->len);
+    for (const PredictModel *recipe = model; recipe; recipe = recipe->next) {
+        models += recipe->weights->len;
+        recipes++;
+        chosen = chosen || predict_model_stage(recipe, "postprocess");
+    }
+    if (recipes > 1)
+        terminal_print("the mean of %u models of %u recipes, each recipe counting the same",
+                       models, recipes);
+    else if (models > 1)
+        terminal_print("the mean of %u models", models);
+    if (recipes > 1 && chosen)
+        terminal_print("what 'postprocess' chose for one recipe alone is left out");
     if (values)
         terminal_print("masks hold the data set's own values: %s", values);
 }

@@ -57,13 +57,15 @@ char *predict_done_key(const PredictModel *model, const PredictHow *how, const I
                        GError **error)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_autofree char *text = predict_model_text(model, how->raw);
+    for (const PredictModel *recipe = model; recipe; recipe = recipe->next) {
+        g_autofree char *text = predict_model_text(recipe, how->raw || model->next);
 
-    text_add(sum, text);
-    text_add(sum, how->mirror ? how->mirror : "as the model says");
-    for (guint i = 0; i < model->weights->len; i++)
-        if (!weights_add(sum, model->weights->pdata[i], error))
-            return NULL;
+        text_add(sum, text);
+        text_add(sum, how->mirror ? how->mirror : "as the model says");
+        for (guint i = 0; i < recipe->weights->len; i++)
+            if (!weights_add(sum, recipe->weights->pdata[i], error))
+                return NULL;
+    }
     for (char **image = one->channels; *image; image++)
         if (!image_add(sum, *image, error))
             return NULL;

@@ -50,21 +50,29 @@ static gboolean folders_add(const char *path, const PredictModel *model, GPtrArr
     return TRUE;
 }
 
+/* Every recipe must know which of the volumes are its channels. */
+static const PredictModel *model_lost(const ImageCase *one, const PredictModel *model)
+{
+    while (model && (one->volumes == model->n_channels || one->volumes == model->n_volumes))
+        model = model->next;
+    return model;
+}
+
 /* A file that cannot be read is found when it is its turn: it costs no other case. */
 static gboolean volumes_check(const GPtrArray *cases, const PredictModel *model, GError **error)
 {
-    g_autofree char *names = model->channels ? g_strjoinv(", ", model->channels) : NULL;
-
     for (guint i = 0; i < cases->len; i++) {
         const ImageCase *one = cases->pdata[i];
+        const PredictModel *lost = one->volumes > 1 ? model_lost(one, model) : NULL;
+        g_autofree char *names =
+            lost && lost->channels ? g_strjoinv(", ", lost->channels) : NULL;
 
-        if (one->volumes > 1 && one->volumes != model->n_channels
-            && one->volumes != model->n_volumes)
+        if (lost)
             return loom_fail(error, LOOM_ERROR_CONFIG,
                              "'%s' has %u volumes along its fourth axis, the model takes %u "
                              "channel%s%s%s%s: want one volume each, in this order",
-                             one->channels[0], one->volumes, model->n_channels,
-                             model->n_channels == 1 ? "" : "s", names ? " (" : "",
+                             one->channels[0], one->volumes, lost->n_channels,
+                             lost->n_channels == 1 ? "" : "s", names ? " (" : "",
                              names ? names : "", names ? ")" : "");
     }
     return TRUE;

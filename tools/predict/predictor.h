@@ -26,6 +26,7 @@ typedef struct {
     gpointer data;
 
     char *scratch; /* of the engine's log; made by predictor_open */
+    char *parts;   /* of probabilities, in how.folder; NULL: one recipe needs none */
 } Predictor;
 
 /* Makes how.folder.  Fails with LOOM_ERROR_IO. */
@@ -40,7 +41,8 @@ typedef struct {
     guint64 peak; /* bytes that the process held at most, as the system says; 0: it does not */
 } PredictResult;
 
-/* A run of its own for each case, so that a damaged file costs that case and no other.  The
+/* A run of its own for each case, so that a damaged file costs that case and no other; of
+ * several recipes a run each, and the mean of what they say.  The
  * mask is how.folder/ID.nii.gz; a Ctrl-C while it runs is STOPPED. */
 LoomRunEnd predictor_case(const Predictor *predictor, const ImageCase *one,
                           PredictResult *result, GError **error);
