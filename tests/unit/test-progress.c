@@ -4,6 +4,7 @@
 #include "progress.h"
 
 #include <math.h>
+#include <string.h>
 
 static void test_step(void)
 {
@@ -11,12 +12,37 @@ static void test_step(void)
                                 {"dice/Tumour", 0.71, NULL},  {"dice/Cyst", 0.64, NULL},
                                 {"recall/Tumour", 0.5, NULL}, {"rate", 0.01, NULL},
                                 {"seconds_left", 62, NULL},   {"queues", 0, "batch 3/4"}};
-    g_autofree char *text = progress_step_text(12, 300, fields, G_N_ELEMENTS(fields));
-    g_autofree char *endless = progress_step_text(12, 0, fields, 1);
+    const guint n = G_N_ELEMENTS(fields);
+    g_autofree char *text = progress_step_text(12, 300, fields, n, 79);
+    g_autofree char *narrow = progress_step_text(12, 300, fields, n, 55);
+    g_autofree char *mean = progress_step_text(12, 300, fields, n, 40);
+    const LoomField alone[] = {{"loss", 0.41349, NULL}, {"queues", 0, ""}};
+    g_autofree char *endless = progress_step_text(12, 0, alone, 2, 79);
 
     g_assert_cmpstr(text, ==,
                     "step 12/300  loss 0.413  dice 0.710 0.640  1:02 left  [batch 3/4]");
+    g_assert_cmpstr(narrow, ==, "step 12/300  loss 0.413  dice 0.675  1:02 left");
+    g_assert_cmpstr(mean, ==, "step 12/300  loss 0.413  dice 0.675");
     g_assert_cmpstr(endless, ==, "step 12  loss 0.413");
+}
+
+/* Of sixty classes those that leave room for the rest, in 79 columns. */
+static void test_step_classes(void)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    LoomField fields[64] = {{"loss", 1.5, NULL}, {"dice", 0.5, NULL}};
+
+    for (guint k = 0; k < 60; k++) {
+        g_ptr_array_add(names, g_strdup_printf("dice/c%u", k));
+        fields[2 + k] = (LoomField){names->pdata[k], 0.5, NULL};
+    }
+    fields[62] = (LoomField){"seconds_left", 3661, NULL};
+    fields[63] = (LoomField){"queues", 0, "batch 8/8"};
+    g_autofree char *text = progress_step_text(7, 100, fields, 64, 79);
+    g_assert_cmpstr(text, ==,
+                    "step 7/100  loss 1.500  dice 0.500 0.500 0.500 ...  1:01:01 left  "
+                    "[batch 8/8]");
+    g_assert_cmpuint(strlen(text), <=, 79);
 }
 
 static void test_metrics(void)
@@ -60,6 +86,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tools/progress/step", test_step);
+    g_test_add_func("/tools/progress/step-classes", test_step_classes);
     g_test_add_func("/tools/progress/metrics", test_metrics);
     g_test_add_func("/tools/progress/moves", test_moves);
     return loom_test_run();

@@ -167,7 +167,7 @@ static int folds_report(const CrossValidation *all, gint64 n)
         return command_fail(COMMAND_FAILED, error);
     g_print("%s%u of %d folds, in %s: summary.csv, summary.json\n", table,
             fold_scores_folds(scores), (int)n, all->folder);
-    terminal_print("would it help to remove small components?  segloom postprocess %s",
+    terminal_print("would it help to remove small components?\n  segloom postprocess %s",
                    all->folder);
     return COMMAND_DONE;
 }

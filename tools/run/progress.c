@@ -8,7 +8,7 @@
 
 #define PLAIN_INTERVAL_US (10 * G_USEC_PER_SEC)
 #define MOVE_INTERVAL_US (G_USEC_PER_SEC / 10)
-#define PLAIN_WIDTH 160 /* of a file: nobody's window */
+#define PLAIN_WIDTH 80 /* of a file: whoever reads it has a window */
 
 struct _Progress {
     gint64 steps;
@@ -79,39 +79,79 @@ static void append_number(GString *text, const LoomField *field)
         g_string_append_printf(text, "%.3f", field->value);
 }
 
-/* "dice 0.912 0.874": the classes in their order; the mean where there are none. */
-static void append_step_field(GString *text, const LoomField *fields, guint n_fields)
+/* What stands in the log and is of no interest while it runs. */
+static gboolean is_quiet(const LoomField *field)
 {
-    static const char *const quiet[] = {"step", "rate", "gradient_norm", NULL}; /* in the log */
+    static const char *const quiet[] = {"step", "rate", "gradient_norm", NULL};
 
-    if (g_strv_contains(quiet, fields->name) || class_of(fields))
-        return;
-    g_string_append(text, "  ");
-    if (g_str_equal(fields->name, "samples_per_second"))
-        g_string_append_printf(text, "%.3g samples/s", fields->value);
-    else if (g_str_equal(fields->name, "seconds_left"))
-        append_time(text, fields->value);
-    else if (g_str_equal(fields->name, "queues"))
-        g_string_append_printf(text, "[%s]", fields->text ? fields->text : "");
-    else {
-        const gboolean many = has_classes(fields, n_fields);
-
-        g_string_append(text, fields->name);
-        for (guint i = many ? 1 : 0;
-             i < n_fields && (i == 0 || is_class_of(&fields[i], fields)); i++) {
-            g_string_append_c(text, ' ');
-            append_number(text, &fields[i]);
-        }
-    }
+    return g_strv_contains(quiet, field->name) || class_of(field)
+           || (field->text && !*field->text); /* no queues */
 }
 
-/* "  loss 0.413  dice 0.710 0.640"; (transfer full). */
-static char *numbers_text(const LoomField *fields, guint n_fields)
+/* One number, of classes their mean: "  dice 0.675"; (transfer full). */
+static char *field_text(const LoomField *field)
+{
+    GString *text = g_string_new("  ");
+
+    if (g_str_equal(field->name, "samples_per_second"))
+        g_string_append_printf(text, "%.3g samples/s", field->value);
+    else if (g_str_equal(field->name, "seconds_left"))
+        append_time(text, field->value);
+    else if (g_str_equal(field->name, "queues"))
+        g_string_append_printf(text, "[%s]", field->text ? field->text : "");
+    else {
+        g_string_append_printf(text, "%s ", field->name);
+        append_number(text, field);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* "  dice 0.912 0.874": the classes in their order, as many as fit into @room columns and "..."
+ * for others; the mean where that is not even one.  (transfer full) */
+static char *classes_text(const LoomField *fields, guint n_fields, glong room)
+{
+    GString *text = g_string_new("  ");
+
+    g_string_append(text, fields->name);
+    for (guint i = 1; i < n_fields && is_class_of(&fields[i], fields); i++) {
+        g_autoptr(GString) next = g_string_new(" ");
+        const gboolean last = i + 1 == n_fields || !is_class_of(&fields[i + 1], fields);
+
+        append_number(next, &fields[i]);
+        if (g_utf8_strlen(text->str, -1) + (glong)next->len + (last ? 0 : 4) <= room) {
+            g_string_append(text, next->str);
+            continue;
+        }
+        if (i > 1)
+            return g_string_free(g_string_append(text, " ..."), FALSE);
+        g_string_free(text, TRUE);
+        return field_text(fields);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* "  loss 0.413  dice 0.710 0.640", in @room columns: what classes leave room for, and of them
+ * what others do; (transfer full). */
+static char *numbers_text(const LoomField *fields, guint n_fields, glong room)
 {
     GString *text = g_string_new(NULL);
+    glong others = 0;
 
-    for (guint i = 0; i < n_fields; i++)
-        append_step_field(text, fields + i, n_fields - i);
+    for (guint i = 0; i < n_fields; i++) {
+        g_autofree char *one = is_quiet(&fields[i]) ? NULL : field_text(&fields[i]);
+
+        others += one && !has_classes(fields + i, n_fields - i) ? g_utf8_strlen(one, -1) : 0;
+    }
+    for (guint i = 0; i < n_fields; i++) {
+        if (is_quiet(&fields[i]))
+            continue;
+        g_autofree char *one = has_classes(fields + i, n_fields - i)
+                                   ? classes_text(fields + i, n_fields - i, room - others)
+                                   : field_text(&fields[i]);
+
+        if (g_utf8_strlen(text->str, -1) + g_utf8_strlen(one, -1) <= room)
+            g_string_append(text, one);
+    }
     return g_string_free(text, FALSE);
 }
 
@@ -123,12 +163,13 @@ static void append_count(GString *text, gint64 done, gint64 all)
         g_string_append_printf(text, "/%" G_GINT64_FORMAT, all);
 }
 
-char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields)
+char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields,
+                         guint width)
 {
-    g_autofree char *numbers = numbers_text(fields, n_fields);
     GString *text = g_string_new("step ");
 
     append_count(text, step, steps);
+    g_autofree char *numbers = numbers_text(fields, n_fields, (glong)width - (glong)text->len);
     return g_string_free(g_string_append(text, numbers), FALSE);
 }
 
@@ -212,6 +253,12 @@ static char *generation_text(gint64 step, const LoomField *fields, guint n_field
     return g_string_free(text, FALSE);
 }
 
+/* Columns for a line: one less than there are, a full line would wrap on some terminals. */
+static guint line_width(void)
+{
+    return (terminal_is_live() ? terminal_width() : PLAIN_WIDTH) - 1;
+}
+
 /* ---- records ------------------------------------------------------------------------ */
 
 void progress_record(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
@@ -221,20 +268,22 @@ void progress_record(const char *kind, gint64 step, const LoomField *fields, gui
     const gint64 now = g_get_monotonic_time();
 
     if (!g_str_equal(kind, "step")) {
-        g_autofree char *text =
-            g_str_equal(kind, "generation")
-                ? generation_text(step, fields, n_fields)
-                : progress_text(kind, step, fields, n_fields,
-                                terminal_is_live() ? terminal_width() : PLAIN_WIDTH);
+        g_autofree char *text = g_str_equal(kind, "generation")
+                                    ? generation_text(step, fields, n_fields)
+                                    : progress_text(kind, step, fields, n_fields, line_width());
 
         terminal_print("%s", text);
         return;
     }
-    g_autofree char *text = progress_step_text(step, progress->steps, fields, n_fields);
+    const gint64 steps = progress->steps;
+    g_autofree char *text = progress_step_text(step, steps, fields, n_fields, line_width());
+    g_autoptr(GString) longest = g_string_new("step ");
+    append_count(longest, MAX(step, steps), steps);
     terminal_live(text);
     progress->step = step;
     g_free(progress->numbers);
-    progress->numbers = numbers_text(fields, n_fields);
+    progress->numbers =
+        numbers_text(fields, n_fields, (glong)line_width() - (glong)longest->len);
     if (!terminal_is_live()
         && (!progress->spoken_at || step == progress->steps
             || now - progress->spoken_at >= PLAIN_INTERVAL_US)) {

@@ -20,8 +20,10 @@ void progress_record(const char *kind, gint64 step, const LoomField *fields, gui
 void progress_move(const LoomMove *move, gpointer progress);
 /* "step 100/300  validating 12/40, the next 31 %": (transfer full). */
 char *progress_move_text(gint64 step, gint64 steps, const LoomMove *move);
-/* "step 12/300  loss 0.413  dice 0.710 0.640  2.1 samples/s  1:02 left": (transfer full). */
-char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields);
+/* "step 12/300  loss 0.413  dice 0.710 0.640  2.1 samples/s  1:02 left": what fits into @width
+ * columns, of many classes the first; (transfer full). */
+char *progress_step_text(gint64 step, gint64 steps, const LoomField *fields, guint n_fields,
+                         guint width);
 /* "metrics after step 100:  cases 40  dice 0.871 (Anterior 0.880, Posterior 0.862)  iou 0.772":
  * what fits into @width columns; (transfer full). */
 char *progress_text(const char *kind, gint64 step, const LoomField *fields, guint n_fields,
