@@ -436,6 +436,19 @@ static void renamed(const char *folder, const char *a, const char *b, guint8 val
     g_assert_cmpint(n, >, 0);
 }
 
+/* 0 and @value, and some of it. */
+static void only_values(const char *folder, const char *name, guint8 value)
+{
+    g_autoptr(LoomTensor) x = mask_read(folder, name);
+    gint64 n = 0;
+
+    for (gint64 v = 0; v < loom_tensor_count(x); v++) {
+        g_assert_true(loom_tensor_u8(x)[v] == 0 || loom_tensor_u8(x)[v] == value);
+        n += loom_tensor_u8(x)[v] == value;
+    }
+    g_assert_cmpint(n, >, 0);
+}
+
 /* The same images; 7 in the files of one, 1 in those of the other: the networks are the same
  * bits, the masks differ by their 7, and every number about them is equal. */
 static void test_values(void)
@@ -446,7 +459,9 @@ static void test_values(void)
     typed_config(folder, "t.yaml", "dataset: s",
                  "dataset: t, label_map: {7: 1}, "
                  "label_names: [background, sphere]");
-    g_free(done(folder, "run t.yaml -o runs/t"));
+    g_free(done(folder, "run t.yaml -o runs/t --set 'graphs.validate.save={use: nifti_save, "
+                        "from: predict}'"));
+    only_values(folder, "runs/t/predictions/spheres_001.nii.gz", 7);
     g_free(done(folder, "predict runs/a s/imagesTr -o out"));
     g_auto(Typed) predicted = type(folder, "predict runs/t t/imagesTr -o out7");
     g_assert_cmpint(predicted.code, ==, 0);
