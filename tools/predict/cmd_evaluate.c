@@ -1,6 +1,7 @@
 /* cmd_evaluate - segloom evaluate: every metric of predicted label maps, per case and class. */
 #include "command.h"
 #include "evaluation.h"
+#include "evaluation_pairs.h"
 #include "image_files.h"
 #include "plugin_open.h"
 #include "terminal.h"
@@ -10,7 +11,6 @@
 #include <string.h>
 
 #define GRID_TOLERANCE 1e-2 /* of a voxel's smallest edge, as nifti_load */
-#define NAMED_AT_MOST 5
 
 static gboolean json_option, csv_option, common_option;
 static char **metric_option;
@@ -41,135 +41,6 @@ static const CommandUsage usage = {
     .flags = COMMAND_MODULES,
 };
 
-typedef struct {
-    char *id, *truth, *prediction;
-} Pair;
-
-static void pair_free(gpointer data)
-{
-    Pair *pair = data;
-
-    g_free(pair->id);
-    g_free(pair->truth);
-    g_free(pair->prediction);
-    g_free(pair);
-}
-
-/* ---- which file belongs to which ---------------------------------------------------- */
-
-static GHashTable *by_stem(const GPtrArray *paths)
-{
-    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-
-    for (guint i = 0; i < paths->len; i++)
-        g_hash_table_insert(table, image_file_stem(paths->pdata[i]), paths->pdata[i]);
-    return table;
-}
-
-/* Says which files of @paths have no partner; returns how many. */
-static guint lonely_print(const GPtrArray *paths, GHashTable *partners, const char *lacks)
-{
-    guint n = 0;
-
-    for (guint i = 0; i < paths->len; i++) {
-        g_autofree char *stem = image_file_stem(paths->pdata[i]);
-
-        if (g_hash_table_contains(partners, stem))
-            continue;
-        if (n++ < NAMED_AT_MOST)
-            terminal_print("segloom: '%s' has no %s", (char *)paths->pdata[i], lacks);
-    }
-    if (n > NAMED_AT_MOST)
-        terminal_print("segloom: ... and %u more (--common leaves them out)",
-                       n - NAMED_AT_MOST);
-    return n;
-}
-
-/* @id NULL: by the name of the truth. */
-static void pair_add(GPtrArray *pairs, const char *id, const char *truth,
-                     const char *prediction)
-{
-    Pair *pair = g_new0(Pair, 1);
-
-    pair->id = id ? g_strdup(id) : image_file_stem(truth);
-    pair->truth = g_strdup(truth);
-    pair->prediction = g_strdup(prediction);
-    g_ptr_array_add(pairs, pair);
-}
-
-static GPtrArray *pairs_of_files(char **arguments, guint *lonely, GError **error)
-{
-    g_autoptr(GPtrArray) truths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) predictions = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(pair_free);
-
-    if (!image_files_collect(arguments[0], truths, error)
-        || !image_files_collect(arguments[1], predictions, error))
-        return NULL;
-    if (!g_file_test(arguments[0], G_FILE_TEST_IS_DIR)
-        && !g_file_test(arguments[1], G_FILE_TEST_IS_DIR)) { /* two files may have any names */
-        pair_add(pairs, NULL, truths->pdata[0], predictions->pdata[0]);
-        return g_steal_pointer(&pairs);
-    }
-    g_autoptr(GHashTable) known = by_stem(truths);
-    g_autoptr(GHashTable) made = by_stem(predictions);
-    const gboolean one = !g_file_test(arguments[0], G_FILE_TEST_IS_DIR);
-    if (!common_option)
-        *lonely = lonely_print(truths, made, "prediction")
-                  + (one ? 0 : lonely_print(predictions, known, "truth"));
-    for (guint i = 0; i < truths->len; i++) {
-        g_autofree char *stem = image_file_stem(truths->pdata[i]);
-        const char *prediction = g_hash_table_lookup(made, stem);
-
-        if (prediction)
-            pair_add(pairs, NULL, truths->pdata[i], prediction);
-    }
-    return g_steal_pointer(&pairs);
-}
-
-/* The cases of a data set, and the predictions that are called after them. */
-static GPtrArray *pairs_of_cases(const LoomDataset *dataset, const char *folder, guint *lonely,
-                                 GError **error)
-{
-    g_autoptr(GPtrArray) predictions = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(pair_free);
-    g_autoptr(GHashTable) cases = g_hash_table_new(g_str_hash, g_str_equal);
-
-    if (!image_files_collect(folder, predictions, error))
-        return NULL;
-    g_autoptr(GHashTable) made = by_stem(predictions);
-    for (guint i = 0; i < dataset->n_cases; i++) {
-        const LoomCase *one = &dataset->cases[i];
-        const char *prediction = g_hash_table_lookup(made, one->id);
-
-        g_hash_table_add(cases, one->id);
-        if (prediction && one->label)
-            pair_add(pairs, one->id, one->label, prediction);
-        else if (!common_option && (*lonely)++ < NAMED_AT_MOST)
-            terminal_print("segloom: case '%s' has no %s", one->id,
-                           one->label ? "prediction" : "label map");
-    }
-    if (*lonely > NAMED_AT_MOST)
-        terminal_print("segloom: ... and %u more (--common leaves them out)",
-                       *lonely - NAMED_AT_MOST);
-    if (!common_option)
-        *lonely += lonely_print(predictions, cases, "case of that name");
-    return g_steal_pointer(&pairs);
-}
-
-/* @lonely: files without a partner that were asked for. */
-static GPtrArray *pairs_find(char **arguments, const LoomDataset *dataset, guint *lonely,
-                             GError **error)
-{
-    g_autoptr(GPtrArray) pairs = dataset ? pairs_of_cases(dataset, arguments[1], lonely, error)
-                                         : pairs_of_files(arguments, lonely, error);
-
-    if (pairs && !pairs->len)
-        return loom_fail_null(error, LOOM_ERROR_IO, "'%s' and '%s' have no file in common",
-                              arguments[0], arguments[1]);
-    return g_steal_pointer(&pairs);
-}
-
 /* ---- classes ------------------------------------------------------------------------ */
 
 static gboolean label_highest(const char *path, guint *highest, GError **error)
@@ -191,7 +62,7 @@ static char **names_count(const GPtrArray *pairs)
     guint highest = 1;
 
     for (guint i = 0; i < pairs->len; i++) {
-        const Pair *pair = pairs->pdata[i];
+        const EvaluationPair *pair = pairs->pdata[i];
         g_autoptr(GError) later = NULL; /* said when the pair is measured */
 
         label_highest(pair->truth, &highest, &later);
@@ -210,7 +81,7 @@ static char **names_count(const GPtrArray *pairs)
 static LoomDataset *scheme_find(const GPtrArray *pairs, const LoomDataOptions *keys,
                                 GError **error)
 {
-    g_autofree char *json = image_files_dataset(((Pair *)pairs->pdata[0])->truth);
+    g_autofree char *json = image_files_dataset(((EvaluationPair *)pairs->pdata[0])->truth);
     g_auto(GStrv) names = json || keys->label_names ? NULL : names_count(pairs);
 
     return loom_dataset_scheme(keys->label_names ? NULL : json, names, keys, error);
@@ -347,7 +218,7 @@ static gboolean metrics_open(Metrics *metrics, const LoomRegistry *registry, Loo
 /* ---- measuring ---------------------------------------------------------------------- */
 
 /* Both files are read alike; a prediction that says "ignore" says nothing: background. */
-static gboolean pair_measure(const Pair *pair, const LoomDataset *scheme,
+static gboolean pair_measure(const EvaluationPair *pair, const LoomDataset *scheme,
                              Evaluation *evaluation, GError **error)
 {
     LoomGeometry a, b;
@@ -374,7 +245,7 @@ static guint pairs_measure(const GPtrArray *pairs, const LoomDataset *scheme,
     guint failed = 0;
 
     for (guint i = 0; i < pairs->len; i++) {
-        const Pair *pair = pairs->pdata[i];
+        const EvaluationPair *pair = pairs->pdata[i];
         g_autofree char *text =
             g_strdup_printf("case %u of %u, %s", i + 1, pairs->len, pair->id);
         g_autoptr(GError) error = NULL;
@@ -421,7 +292,8 @@ int cmd_evaluate(int argc, char **argv)
         return command_fail(COMMAND_WRONG, error);
     g_autoptr(LoomDataset) dataset = truth_open(line.arguments[0], &keys, &error);
     g_autoptr(GPtrArray) pairs =
-        error ? NULL : pairs_find(line.arguments, dataset, &lonely, &error);
+        error ? NULL
+              : evaluation_pairs(line.arguments, dataset, common_option, &lonely, &error);
     g_autoptr(LoomDataset) files = pairs && !dataset ? scheme_find(pairs, &keys, &error) : NULL;
     const LoomDataset *scheme = dataset ? dataset : files;
     loom_params_clear(loom_data_params, &keys);
