@@ -7,12 +7,18 @@
 
 static const char *const plans[] = {"measure", "fixed", "direct", "f2", "f4", NULL};
 
+static const char *const precisions[] = {"f32", "bf16", NULL}; /* CpuPrecision */
+
 static const LoomParam cpu_params[] = {
     LOOM_INT(Cpu, threads, "0", 0, 1024, "threads", "of the run; 0: one a processor"),
     LOOM_ENUM(
         Cpu, plan, "measure", plans,
         "convolutions: the fastest here (of several ranks: fixed), or the same everywhere: by "
         "shape, or one of three"),
+    LOOM_ENUM(
+        Cpu, precision, "f32", precisions,
+        "of activations and their gradients in memory; bf16: half of it, 8 bits; weights, "
+        "sums and what is computed are f32 in any case"),
     {0},
 };
 
@@ -20,7 +26,7 @@ static gboolean cpu_open(gpointer self, LoomHost *host, GError **error)
 {
     Cpu *cpu = self;
 
-    if (!(cpu->kernels = isa_choose(error)))
+    if (!(cpu->kernels = isa_choose(cpu->precision, error)))
         return FALSE;
     cpu->pool = loom_host_pool(host);
     cpu->several = loom_host_ranks(host) > 1;

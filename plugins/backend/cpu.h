@@ -1,7 +1,8 @@
 /* cpu.h - what the files of the backend `cpu` share.
  *
- * An activation is (N, C/16, D, H, W, 16), C rounded up and the lanes behind it zero; of 8
- * channels or fewer, as images and logits have, it is (N, D, H, W, C).  A block
+ * An activation is (N, C/16, D, H, W, 16), C rounded up and the lanes behind it zero, in f32 or
+ * in bf16; of 8 channels or fewer, as images and logits have, it is (N, D, H, W, C) in f32: no
+ * more memory than bf16 takes, and nothing is rounded.  All sums are f32 or f64.  A block
  * leaves the bare sums of its convolution in its output map, and with the map the scale, shift
  * and slope that norm and activation come to: whoever reads the map next applies them, and
  * backward has the sums, which it needs.  Work is cut into portions by shape alone, so that any
@@ -17,9 +18,9 @@
 #include <pthread.h>
 
 struct _LoomMap {
-    float *data;
+    guint8 *data;
     gint64 ncdhw[5], planes, voxels; /* planes of 16 channels a sample; voxels of one */
-    gint64 width;                    /* numbers of a voxel */
+    gint64 width, bytes;             /* numbers of a voxel; bytes of a number */
     gboolean shared;                 /* the memory belongs to an arena */
     gboolean pending;                /* scale, shift and slope are still to be applied */
     float *scale, *shift;            /* (n, 16 planes) */
@@ -40,9 +41,12 @@ typedef enum {
     CPU_PLAN_F4,
 } CpuPlan;
 
+typedef enum { CPU_F32, CPU_BF16, CPU_PRECISIONS } CpuPrecision;
+
 typedef struct {
     gint64 threads; /* the run makes the pool of this size */
     int plan;       /* CpuPlan */
+    int precision;  /* CpuPrecision: of the maps */
 
     LoomPool *pool;
     const CpuKernels *kernels;
@@ -86,9 +90,10 @@ struct _LoomBlock {
 enum { CPU_HAS_AVX2 = 1, CPU_HAS_AVX512 = 2 };
 guint isa_processor(void);
 /* The widest kernels that this processor runs, or those that SEGLOOM_ISA names. */
-const CpuKernels *isa_choose(GError **error);
+const CpuKernels *isa_choose(CpuPrecision precision, GError **error);
 /* The same for a processor that @has some sets; @wanted NULL: the widest. */
-const CpuKernels *isa_pick(guint has, const char *wanted, GError **error);
+const CpuKernels *isa_pick(guint has, const char *wanted, CpuPrecision precision,
+                           GError **error);
 
 /* cpu_memory.c: zeroed, 64-byte aligned, for free(); LOOM_ERROR_LIMIT names @what. */
 float *memory_new(gint64 floats, const char *what, GError **error);

@@ -1,4 +1,4 @@
-/* cpu_kernel_table - the kernels of one instruction set by name. */
+/* cpu_kernel_table - the kernels of one instruction set and precision by name. */
 #include "cpu_vector.h"
 
 #define ENTRY_1(result, name, ...) result name(__VA_ARGS__);

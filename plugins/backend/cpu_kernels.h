@@ -190,4 +190,7 @@ typedef struct {
                  float *s);
 } CpuKernels;
 
+/* For maps of f32, and for maps of bf16. */
 extern const CpuKernels cpu_kernels_avx512, cpu_kernels_avx2, cpu_kernels_portable;
+extern const CpuKernels cpu_kernels_avx512_bf16, cpu_kernels_avx2_bf16,
+    cpu_kernels_portable_bf16;

@@ -20,8 +20,13 @@ static gint64 map_width(gint64 channels)
     return channels <= NARROW ? channels : CPU_BLOCK;
 }
 
+static gint64 number_bytes(const Cpu *cpu, gint64 channels)
+{
+    return channels > NARROW && cpu->precision == CPU_BF16 ? 2 : 4;
+}
+
 /* Floats that the planes take, in whole cache lines; -1 where that overflows. */
-static gint64 map_floats(const gint64 ncdhw[5])
+static gint64 map_floats(const Cpu *cpu, const gint64 ncdhw[5])
 {
     gint64 count = map_width(ncdhw[1]);
 
@@ -30,6 +35,8 @@ static gint64 map_floats(const gint64 ncdhw[5])
         if (__builtin_mul_overflow(count, i == 1 ? map_planes(ncdhw[i]) : ncdhw[i], &count))
             return -1;
     }
+    if (number_bytes(cpu, ncdhw[1]) == 2)
+        count = count / 2 + count % 2;
     return count > G_MAXINT64 - CPU_BLOCK ? -1
                                           : (count + CPU_BLOCK - 1) / CPU_BLOCK * CPU_BLOCK;
 }
@@ -41,7 +48,7 @@ static gint64 norm_floats(const gint64 ncdhw[5])
 }
 
 /* Without its memory. */
-static LoomMap *map_blank(const gint64 ncdhw[5])
+static LoomMap *map_blank(const Cpu *cpu, const gint64 ncdhw[5])
 {
     LoomMap *map = g_new0(LoomMap, 1);
 
@@ -49,19 +56,20 @@ static LoomMap *map_blank(const gint64 ncdhw[5])
     map->planes = map_planes(ncdhw[1]);
     map->voxels = ncdhw[2] * ncdhw[3] * ncdhw[4];
     map->width = map_width(ncdhw[1]);
+    map->bytes = number_bytes(cpu, ncdhw[1]);
     return map;
 }
 
 LoomMap *map_new(gpointer self, const gint64 ncdhw[5], GError **error)
 {
-    const gint64 floats = map_floats(ncdhw);
+    const gint64 floats = map_floats(self, ncdhw);
     LoomMap *map;
 
     if (floats < 0)
         return loom_fail_null(error, LOOM_ERROR_LIMIT,
                               "the product of the sizes of an activation overflows");
-    map = map_blank(ncdhw);
-    if ((map->data = memory_new(floats, "an activation", error))
+    map = map_blank(self, ncdhw);
+    if ((map->data = (guint8 *)memory_new(floats, "an activation", error))
         && (map->scale = memory_new(norm_floats(ncdhw), "a normalisation", error))) {
         map->shift = map->scale + norm_floats(ncdhw) / 2;
         return map;
@@ -81,9 +89,9 @@ void map_free(G_GNUC_UNUSED gpointer self, LoomMap *map)
     g_free(map);
 }
 
-guint64 map_bytes(G_GNUC_UNUSED gpointer self, const gint64 ncdhw[5])
+guint64 map_bytes(gpointer self, const gint64 ncdhw[5])
 {
-    const gint64 floats = map_floats(ncdhw);
+    const gint64 floats = map_floats(self, ncdhw);
 
     if (floats < 0 || floats > G_MAXINT64 / 16)
         return G_MAXUINT64;
@@ -93,18 +101,19 @@ guint64 map_bytes(G_GNUC_UNUSED gpointer self, const gint64 ncdhw[5])
 /* ---- maps that share memory ----------------------------------------------------------- */
 
 struct _LoomArena {
-    float *data;
+    guint8 *data;
     guint64 bytes;
 };
 
 LoomArena *arena_new(G_GNUC_UNUSED gpointer self, guint64 bytes, GError **error)
 {
-    float *data;
+    guint8 *data;
     LoomArena *arena;
 
     if (bytes > G_MAXINT64 / 2)
         return loom_fail_null(error, LOOM_ERROR_LIMIT, "the bytes of all activations overflow");
-    if (!(data = memory_take((gint64)(bytes / sizeof *data), "all activations", error)))
+    if (!(data =
+              (guint8 *)memory_take((gint64)(bytes / sizeof(float)), "all activations", error)))
         return NULL;
     arena = g_new(LoomArena, 1);
     *arena = (LoomArena){data, bytes};
@@ -123,12 +132,12 @@ LoomMap *arena_map(gpointer self, LoomArena *arena, guint64 offset, const gint64
                    G_GNUC_UNUSED GError **error)
 {
     const guint64 bytes = map_bytes(self, ncdhw);
-    LoomMap *map = map_blank(ncdhw);
+    LoomMap *map = map_blank(self, ncdhw);
 
     g_assert(offset % 64 == 0 && bytes <= arena->bytes && offset <= arena->bytes - bytes);
     map->shared = TRUE;
-    map->data = arena->data + offset / sizeof *arena->data;
-    map->scale = map->data + map_floats(ncdhw); /* whole cache lines, both */
+    map->data = arena->data + offset;
+    map->scale = (float *)(gpointer)map->data + map_floats(self, ncdhw); /* whole cache lines */
     map->shift = map->scale + norm_floats(ncdhw) / 2;
     return map;
 }
@@ -138,7 +147,7 @@ CpuPlane map_plane(const LoomMap *map, gint64 plane)
     const gint64 numbers = map->voxels * map->width;
 
     return (CpuPlane){
-        .data = map->data + plane * numbers,
+        .data = map->data + plane * numbers * map->bytes,
         .step = map->planes * numbers,
         .scale = map->pending ? map->scale + plane * CPU_BLOCK : NULL,
         .shift = map->pending ? map->shift + plane * CPU_BLOCK : NULL,

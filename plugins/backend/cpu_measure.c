@@ -101,7 +101,7 @@ gboolean measure_ways(const Cpu *owner, const LoomBlockSpec *spec, gint64 m[CPU_
         CpuPlan plan;
         gint64 m;
     } ways[] = {{CPU_PLAN_DIRECT, 0}, {CPU_PLAN_F2, 2}, {CPU_PLAN_F4, 4}};
-    Cpu cpu = {.pool = owner->pool, .kernels = owner->kernels};
+    Cpu cpu = {.precision = owner->precision, .pool = owner->pool, .kernels = owner->kernels};
     gint64 best[CPU_WAYS] = {G_MAXINT64, G_MAXINT64, G_MAXINT64};
     Trial trial = {.spec = part_of(spec)};
     gboolean made;

@@ -66,7 +66,8 @@ static char *machine_key(const Cpu *cpu)
 
     g_file_get_contents("/proc/cpuinfo", &cpuinfo, NULL, NULL);
     processor = record_processor(cpuinfo ? cpuinfo : "");
-    return g_strdup_printf("%s, %s, %u threads, version %d, ", processor, cpu->kernels->name,
+    return g_strdup_printf("%s, %s%s, %u threads, version %d, ", processor, cpu->kernels->name,
+                           cpu->precision == CPU_BF16 ? " bf16" : "",
                            loom_pool_threads(cpu->pool), RECORD_VERSION);
 }
 

@@ -26,7 +26,11 @@
 #define PANEL (2 * LANES)
 #define PARTS (CPU_BLOCK / LANES) /* vectors of a plane's voxel */
 
+#ifdef CPU_MAPS_BF16
+#define CPU_NAME_2(name, isa) name##_##isa##_bf16
+#else
 #define CPU_NAME_2(name, isa) name##_##isa
+#endif
 #define CPU_NAME_1(name, isa) CPU_NAME_2(name, isa)
 #define CPU_NAME(name) CPU_NAME_1(name, CPU_ISA)
 
@@ -60,6 +64,20 @@ INLINE Vec where_positive(Vec u, Vec a, Vec b)
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(u, _mm256_setzero_ps(), _CMP_GT_OQ));
 #else
     const VecInt mask = u > 0;
+
+    return (Vec)(((VecInt)a & mask) | ((VecInt)b & ~mask));
+#endif
+}
+
+/* u is a number ? a : b, lane by lane. */
+INLINE Vec where_number(Vec u, Vec a, Vec b)
+{
+#if defined(__AVX512F__)
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(u, u, _CMP_ORD_Q), b, a);
+#elif defined(__AVX2__)
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(u, u, _CMP_ORD_Q));
+#else
+    const VecInt mask = u == u;
 
     return (Vec)(((VecInt)a & mask) | ((VecInt)b & ~mask));
 #endif

@@ -519,6 +519,11 @@ static void test_resume_config(void)
     g_assert_cmpint(forced.code, ==, 0);
     typed_assert_in(forced.out, "done: 10 steps");
     assert_refused(folder, "run c.yaml --force-config", 2, "--force-config is for --resume");
+    assert_done(folder, "run c.yaml -o p --set run.steps=4 --set backend.use=cpu");
+    assert_refused(folder,
+                   "run c.yaml -o p --resume --set backend.use=cpu "
+                   "--set backend.precision=bf16",
+                   2, "backend.precision differs from");
     loom_test_folder_remove(folder);
 }
 

@@ -99,10 +99,19 @@ void block_device_free(BlockDevice *device)
     g_free(device);
 }
 
+static float *input_of(const BlockDevice *d, const BlockCase *c, const char *name, gint64 count)
+{
+    float *values = block_case_input(c, name, count);
+
+    for (gint64 i = 0; d->whole && i < count; i++)
+        values[i] = roundf(values[i]);
+    return values;
+}
+
 static LoomArray *array_of(const BlockDevice *d, const BlockCase *c, const char *name,
                            gint64 count)
 {
-    g_autofree float *values = block_case_input(c, name, count);
+    g_autofree float *values = input_of(d, c, name, count);
     LoomArray *array = count ? d->backend->array_new(d->self, count, NULL) : NULL;
 
     if (array)
@@ -202,7 +211,7 @@ static LoomMap *bench_gradient(const Bench *bench, guint i)
     const BlockCase *c = bench->c;
     const gint64 *shape = bench->x_shape[i];
     g_autofree char *name = g_strdup_printf("before DX%u", i);
-    g_autofree float *before = block_case_input(c, name, block_case_count(c, PART_DX0 + i));
+    g_autofree float *before = input_of(bench->d, c, name, block_case_count(c, PART_DX0 + i));
     const gboolean moves = bench->arena && !c->add[i] && (i == 0 || !c->transposed);
     LoomMap *map = bench_map(bench, moves ? (i ? ROOM_X : ROOM_Y) : ROOM_DX + i, shape);
 
@@ -218,7 +227,7 @@ static void bench_backward(Bench *bench)
     const BlockCase *c = bench->c;
     const BlockDevice *d = bench->d;
     BlockResult *result = bench->result;
-    g_autofree float *dy_values = block_case_input(c, "dy", result->count[PART_Y]);
+    g_autofree float *dy_values = input_of(d, c, "dy", result->count[PART_Y]);
     LoomMap *dy = bench_map(bench, ROOM_DY, bench->y_shape);
     LoomBlockWeights dw = weights_new(d, c, names);
     LoomBlockGradient dx[2] = {{0}};
@@ -265,8 +274,7 @@ BlockResult *block_case_run(const BlockCase *c, const BlockDevice *d, gboolean t
     if (d->shares)
         bench_arena(&bench);
     for (guint i = 0; i < 2 && c->c_in[i]; i++) {
-        g_autofree float *values =
-            block_case_input(c, inputs[i], block_case_count(c, PART_DX0 + i));
+        g_autofree float *values = input_of(d, c, inputs[i], block_case_count(c, PART_DX0 + i));
 
         bench.x[i] = bench_map(&bench, ROOM_X + i, bench.x_shape[i]);
         map_fill(d, bench.x[i], bench.x_shape[i], values);

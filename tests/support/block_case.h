@@ -56,6 +56,7 @@ typedef struct {
     gpointer self;
     LoomPool *pool;
     gboolean shares; /* maps lie in one arena, gradients where y and x lay if they may */
+    gboolean whole;  /* what goes in is rounded to -1, 0 and 1 */
 } BlockDevice;
 BlockDevice *block_device_new(const char *name, guint threads);
 void block_device_free(BlockDevice *device);

@@ -14,7 +14,7 @@ extern const LoomModule loom_module; /* of the backend, linked into this test */
 static void isa_is(guint has, const char *wanted, const char *want)
 {
     GError *error = NULL;
-    const CpuKernels *kernels = isa_pick(has, wanted, &error);
+    const CpuKernels *kernels = isa_pick(has, wanted, CPU_F32, &error);
 
     g_assert_no_error(error);
     g_assert_cmpstr(kernels->name, ==, want);
@@ -24,8 +24,8 @@ static void isa_refused(guint has, const char *wanted, const char *text)
 {
     GError *error = NULL;
 
-    loom_assert_failed(isa_pick(has, wanted, &error), error, LOOM_ERROR, LOOM_ERROR_CONFIG,
-                       text);
+    loom_assert_failed(isa_pick(has, wanted, CPU_F32, &error), error, LOOM_ERROR,
+                       LOOM_ERROR_CONFIG, text);
     g_clear_error(&error);
 }
 
@@ -47,6 +47,17 @@ static void test_isa(void)
 #endif
 }
 
+/* Each set has kernels for either precision, of one name: SEGLOOM_ISA says nothing of it. */
+static void test_isa_precision(void)
+{
+    const CpuKernels *f32 = isa_pick(ANY_ISA, NULL, CPU_F32, NULL);
+    const CpuKernels *bf16 = isa_pick(ANY_ISA, NULL, CPU_BF16, NULL);
+
+    g_assert_true(f32 != bf16 && f32->norm_back != bf16->norm_back);
+    g_assert_cmpstr(f32->name, ==, bf16->name);
+    g_assert_cmpstr(isa_pick(0, NULL, CPU_BF16, NULL)->name, ==, "portable");
+}
+
 /* The variable reaches it, and a backend that failed to open closes. */
 static void test_isa_environment(void)
 {
@@ -62,9 +73,9 @@ static void test_isa_environment(void)
     g_clear_error(&error);
     loom_module.plugins[0]->close(&cpu);
     g_setenv("SEGLOOM_ISA", "portable", TRUE);
-    g_assert_cmpstr(isa_choose(NULL)->name, ==, "portable");
+    g_assert_cmpstr(isa_choose(CPU_F32, NULL)->name, ==, "portable");
     g_unsetenv("SEGLOOM_ISA");
-    g_assert_nonnull(isa_choose(NULL));
+    g_assert_nonnull(isa_choose(CPU_F32, NULL));
     if (before)
         g_setenv("SEGLOOM_ISA", before, TRUE);
     loom_pool_free(run.pool);
@@ -74,6 +85,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/isa/pick", test_isa);
+    g_test_add_func("/cpu/isa/precision", test_isa_precision);
     g_test_add_func("/cpu/isa/environment", test_isa_environment);
     return loom_test_run();
 }

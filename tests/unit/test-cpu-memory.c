@@ -96,7 +96,7 @@ typedef struct {
     LoomInstance instance;
 } Device;
 
-static Device *device_new(CpuPlan plan)
+static Device *device_new(CpuPlan plan, CpuPrecision precision)
 {
     const LoomPlugin *plugin = loom_module.plugins[0];
     Device *d = g_new0(Device, 1);
@@ -105,6 +105,7 @@ static Device *device_new(CpuPlan plan)
     d->run.pool = loom_pool_new(2);
     d->host = (LoomHost){&d->run, "test", NULL};
     d->cpu.plan = (int)plan;
+    d->cpu.precision = (int)precision;
     d->instance = (LoomInstance){plugin, &d->cpu, "cpu"};
     g_assert_true(plugin->open(&d->cpu, &d->host, &error));
     g_assert_no_error(error);
@@ -133,21 +134,24 @@ static void map_said(Device *d, const gint64 shape[5])
 
 static void test_map(void)
 {
-    g_autoptr(Device) d = device_new(CPU_PLAN_FIXED);
+    for (CpuPrecision p = CPU_F32; p < CPU_PRECISIONS; p++) {
+        g_autoptr(Device) d = device_new(CPU_PLAN_FIXED, p);
 
-    map_said(d, (const gint64[]){1, 1, 1, 1, 1});
-    map_said(d, (const gint64[]){2, 17, 3, 5, 7});
-    map_said(d, (const gint64[]){1, 16, 32, 32, 64}); /* 4 MiB: in large pages */
-    map_said(d, (const gint64[]){1, 3, 41, 43, 47});
-    map_said(d, (const gint64[]){3, 9, 1, 1, 1});
-    /* of few channels no more than their numbers and a few hundred bytes */
-    g_assert_cmpuint(map_bytes(&d->cpu, (const gint64[]){2, 3, 41, 43, 47}), <,
-                     2 * 3 * 41 * 43 * 47 * sizeof(float) + 1024);
+        map_said(d, (const gint64[]){1, 1, 1, 1, 1});
+        map_said(d, (const gint64[]){2, 17, 3, 5, 7});
+        map_said(d, (const gint64[]){1, 16, 32, 32, 64}); /* 4 MiB: in large pages */
+        map_said(d, (const gint64[]){2, 16, 64, 32, 64});
+        map_said(d, (const gint64[]){1, 3, 41, 43, 47});
+        map_said(d, (const gint64[]){3, 9, 1, 1, 1});
+        /* of few channels no more than their numbers and a few hundred bytes */
+        g_assert_cmpuint(map_bytes(&d->cpu, (const gint64[]){2, 3, 41, 43, 47}), <,
+                         2 * 3 * 41 * 43 * 47 * sizeof(float) + 1024);
+    }
 }
 
 static void block_said(CpuPlan plan, gboolean training)
 {
-    g_autoptr(Device) d = device_new(plan);
+    g_autoptr(Device) d = device_new(plan, CPU_F32);
     const LoomBlockSpec spec = {.n = 2,
                                 .c_in = {17, 5},
                                 .c_out = 40,
@@ -177,9 +181,10 @@ static void test_block(void)
 
 /* ---- a whole network ------------------------------------------------------------------ */
 
-static void network_said(CpuPlan plan, gboolean training)
+/* Returns: the bytes of all maps. */
+static guint64 network_said(CpuPlan plan, CpuPrecision precision, gboolean training)
 {
-    g_autoptr(Device) d = device_new(plan);
+    g_autoptr(Device) d = device_new(plan, precision);
     const UnetDesign design = {.in_channels = 1,
                                .classes = 3,
                                .levels = 3,
@@ -202,15 +207,29 @@ static void network_said(CpuPlan plan, gboolean training)
     g_assert_cmpuint(took, >=, said);
     g_assert_cmpuint(took - said, <, (2 << 20) + (64 << 10));
     g_test_message("%.1f MiB", (double)said / 1048576.0);
+    const guint64 maps = network->arena_bytes;
     unet_plan_free(network, &d->instance);
+    return maps;
 }
 
 static void test_network(void)
 {
-    network_said(CPU_PLAN_FIXED, FALSE);
-    network_said(CPU_PLAN_FIXED, TRUE);
-    network_said(CPU_PLAN_DIRECT, TRUE);
-    network_said(CPU_PLAN_F4, TRUE);
+    network_said(CPU_PLAN_FIXED, CPU_F32, FALSE);
+    network_said(CPU_PLAN_FIXED, CPU_F32, TRUE);
+    network_said(CPU_PLAN_DIRECT, CPU_F32, TRUE);
+    network_said(CPU_PLAN_F4, CPU_F32, TRUE);
+}
+
+/* Maps of bf16 are half of those of f32, but for the image and the logits, which are f32. */
+static void test_bf16(void)
+{
+    for (guint training = 0; training < 2; training++) {
+        const guint64 f32 = network_said(CPU_PLAN_FIXED, CPU_F32, training > 0);
+        const guint64 bf16 = network_said(CPU_PLAN_FIXED, CPU_BF16, training > 0);
+
+        g_assert_cmpfloat((double)bf16, <, 0.6 * (double)f32);
+        g_assert_cmpfloat((double)bf16, >, 0.5 * (double)f32);
+    }
 }
 
 int main(int argc, char **argv)
@@ -219,5 +238,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/memory/map", test_map);
     g_test_add_func("/cpu/memory/block", test_block);
     g_test_add_func("/cpu/memory/network", test_network);
+    g_test_add_func("/cpu/memory/bf16", test_bf16);
     return loom_test_run();
 }

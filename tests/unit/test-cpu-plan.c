@@ -24,11 +24,13 @@ typedef struct {
     Cpu cpu;
 } Device;
 
-static Device *device_new(const char *folder, gboolean resume, guint threads)
+static Device *device_new_of(CpuPrecision precision, const char *folder, gboolean resume,
+                             guint threads)
 {
     Device *d = g_new0(Device, 1);
     GError *error = NULL;
 
+    d->cpu.precision = (int)precision;
     d->run.pool = loom_pool_new(threads);
     d->run.folder = g_strdup(folder);
     d->run.options.resume = resume;
@@ -36,6 +38,11 @@ static Device *device_new(const char *folder, gboolean resume, guint threads)
     g_assert_true(loom_module.plugins[0]->open(&d->cpu, &d->host, &error));
     g_assert_no_error(error);
     return d;
+}
+
+static Device *device_new(const char *folder, gboolean resume, guint threads)
+{
+    return device_new_of(CPU_F32, folder, resume, threads);
 }
 
 static void device_free(Device *d)
@@ -229,7 +236,7 @@ static void test_blocks(void)
     memcpy(spec.in, (gint64[]){19, 17, 29}, sizeof spec.in);
     memcpy(spec.out, spec.in, sizeof spec.out);
     for (guint i = 0; i < 2 * G_N_ELEMENTS(builds); i++) {
-        if (!(d->cpu.kernels = isa_pick(isa_processor(), builds[i / 2], NULL)))
+        if (!(d->cpu.kernels = isa_pick(isa_processor(), builds[i / 2], CPU_F32, NULL)))
             continue; /* not on this machine */
         d->cpu.plan = i % 2 ? CPU_PLAN_F4 : CPU_PLAN_F2;
         LoomBlock *block = block_new(&d->cpu, &spec, NULL); /* sizes: no kernel runs */
@@ -306,6 +313,9 @@ static void test_foreign(void)
 
         g_assert_nonnull(strstr(d->cpu.machine, want));
     }
+    g_assert_null(strstr(key, "bf16"));
+    g_autoptr(Device) half = device_new_of(CPU_BF16, NULL, FALSE, 1);
+    g_assert_nonnull(strstr(half->cpu.machine, " bf16, 1 threads, "));
 }
 
 static void test_processor(void)

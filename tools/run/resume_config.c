@@ -26,6 +26,8 @@ static gboolean harmless(const GPtrArray *path)
 
     if (g_str_equal(top, "run") && path->len == 2)
         return g_str_equal(last, "steps");
+    if (g_str_equal(top, "backend") && g_str_equal(last, "precision"))
+        return FALSE;
     return g_strv_contains(sections, top)
            || (g_str_equal(top, "data") && path->len == 2 && g_strv_contains(files, last))
            || (g_str_equal(top, "graphs") && path->len == 4
