@@ -136,8 +136,7 @@ static gboolean channel_finite(const float *x, gint64 count)
 }
 
 /* 1 where any channel is not 0, and inside of that; (transfer full), NULL: no memory. */
-static guint8 *mask_of(const Normalise *normalise, const LoomTensor *image, LoomPool *pool,
-                       GError **error)
+static guint8 *mask_of(const Normalise *normalise, const LoomTensor *image, GError **error)
 {
     const gint64 voxels = loom_tensor_count_from(image, 'D');
     g_autofree guint8 *inside = g_try_new0(guint8, (gsize)voxels);
@@ -151,7 +150,7 @@ static guint8 *mask_of(const Normalise *normalise, const LoomTensor *image, Loom
     if (!inside)
         return loom_fail_null(error, LOOM_ERROR_LIMIT,
                               "no memory for the mask of %" G_GINT64_FORMAT " voxels", voxels);
-    if (normalise->fill && !loom_holes_fill(inside, loom_tensor_shape(image) + 1, pool, error))
+    if (normalise->fill && !loom_holes_fill(inside, loom_tensor_shape(image) + 1, error))
         return NULL;
     return g_steal_pointer(&inside);
 }
@@ -200,7 +199,7 @@ static gboolean normalise_map(gpointer self, LoomPacket *packet, LoomContext *ct
                          "%u schemes for %" G_GINT64_FORMAT
                          " channels, want one a channel or one for all",
                          normalise->schemes.n, channels);
-    if (normalise->mask && !(inside = mask_of(normalise, image, loom_context_pool(ctx), error)))
+    if (normalise->mask && !(inside = mask_of(normalise, image, error)))
         return FALSE;
     finite = g_new0(gboolean, (gsize)channels);
     Job job = {normalise, loom_tensor_f32_mut(image), inside,

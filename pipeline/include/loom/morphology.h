@@ -52,9 +52,8 @@ LOOM_EXPORT gint64 loom_parts_clean(guint8 *label, const gint64 shape[3],
 /* loom_holes_fill - sets what the mask encloses: unset voxels from which no way over faces
  * leads to the end of the volume
  * @mask: (D,H,W), edited: they become 1.
- * Errors: LOOM_ERROR_LIMIT as loom_components, or for no memory: five bytes a voxel. */
-LOOM_EXPORT gboolean loom_holes_fill(guint8 *mask, const gint64 shape[3], LoomPool *pool,
-                                     GError **error);
+ * Errors: LOOM_ERROR_LIMIT, no memory: 16 bytes for each run of unset voxels in a row. */
+LOOM_EXPORT gboolean loom_holes_fill(guint8 *mask, const gint64 shape[3], GError **error);
 
 /* loom_border - the set voxels with an unset one, or the end of the volume, across a face
  * @border: (D,H,W), overwritten with 0 and 1.
