@@ -32,6 +32,9 @@ LoomDataset *loom_dataset_scheme(const char *json, char *const *names,
 /* "4 for 'enhancing', 10 for 'left'": the classes 0 .. @n - 1 that files hold under another
  * number, by value_of; NULL: none.  (transfer full) */
 char *loom_label_values_text(char *const *names, const guint8 *values, guint n);
+/* The same of a data set, and those of which other values are read as them: "10 for 'left' (11
+ * is read as it, too)". */
+char *loom_dataset_values_text(const LoomDataset *dataset);
 /* Would loom_dataset_open know @folder by itself? */
 gboolean loom_dataset_known(const char *folder);
 /* Loose files: @paths of one case after the other, @n_channels each, or one that holds

@@ -90,6 +90,35 @@ void loom_label_values_make(LoomDataset *dataset, const LoomFound *found,
         dataset->value_of = g_memdup2(values, sizeof values);
 }
 
+/* " (10, 11 are read as it, too)": values besides the one that is written; appended. */
+static void others_append(GString *text, const LoomDataset *dataset, guint label, guint written)
+{
+    guint n = 0;
+
+    for (guint value = 0; dataset->label_of && value < 256; value++)
+        if (value != written && dataset->label_of[value] == (gint)label)
+            g_string_append_printf(text, "%s%u", n++ ? ", " : " (", value);
+    if (n)
+        g_string_append(text, n > 1 ? " are read as it, too)" : " is read as it, too)");
+}
+
+char *loom_dataset_values_text(const LoomDataset *dataset)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint k = 0; k < dataset->n_labels; k++) {
+        const guint written = dataset->value_of ? dataset->value_of[k] : k;
+        g_autoptr(GString) others = g_string_new(NULL);
+
+        if (k > 0) /* that much else is background is no news */
+            others_append(others, dataset, k, written);
+        if (written != k || others->len)
+            g_string_append_printf(text, "%s%u for '%s'%s", text->len ? ", " : "", written,
+                                   dataset->label_names[k], others->str);
+    }
+    return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
 char *loom_label_values_text(char *const *names, const guint8 *values, guint n)
 {
     g_autoptr(GString) text = g_string_new(NULL);

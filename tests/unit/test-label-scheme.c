@@ -80,8 +80,7 @@ static void values_are(const char *keys, const char *values, const char *text)
         g_string_append_printf(found, "%s%u", k ? " " : "",
                                dataset->value_of ? dataset->value_of[k] : k);
     g_assert_cmpstr(found->str, ==, values);
-    g_autofree char *said =
-        loom_label_values_text(dataset->label_names, dataset->value_of, dataset->n_labels);
+    g_autofree char *said = loom_dataset_values_text(dataset);
     g_assert_cmpstr(said, ==, text);
 }
 
@@ -92,10 +91,12 @@ static void test_values(void)
     volume_put("x_i.nii", 1);
     volume_put("x_l.nii", 1);
     values_are(FILES NAMES, "0 1 2 3", NULL);
-    values_are(FILES NAMES ", label_map: {4: 3}", "0 1 2 4", "4 for 'c'");
+    values_are(FILES NAMES ", label_map: {4: 3}", "0 1 2 4",
+               "4 for 'c' (3 is read as it, too)");
     values_are(FILES NAMES ", label_map: {10: 1, 11: 1, 20: 2}", "0 10 20 3",
-               "10 for 'a', 20 for 'b'");
-    values_are(FILES NAMES ", label_map: {1: 1, 10: 1}", "0 1 2 3", NULL);
+               "10 for 'a' (1, 11 are read as it, too), 20 for 'b' (2 is read as it, too)");
+    values_are(FILES NAMES ", label_map: {1: 1, 10: 1}", "0 1 2 3",
+               "1 for 'a' (10 is read as it, too)");
     values_are(FILES NAMES ", label_map: {1: 2, 2: 1}", "0 2 1 3", "2 for 'a', 1 for 'b'");
     values_are(FILES "label_names: [background, a], label_map: {1: 0, 2: 0, 4: 1}", "0 4",
                "4 for 'a'");
@@ -103,7 +104,7 @@ static void test_values(void)
                "1 for 'background', 0 for 'a'");
     /* class 2 has no value: 2 and 3 are taken by others */
     values_are(FILES NAMES ", label_map: {2: 3, 3: 1}", "0 3 4 2", /* 4 is free */
-               "3 for 'a', 4 for 'b', 2 for 'c'");
+               "3 for 'a' (1 is read as it, too), 4 for 'b', 2 for 'c'");
     g_autoptr(LoomDataset) ignoring =
         data_open("", FILES "label_names: [background, a], label_map: {9: ignore}", NULL);
     g_assert_cmpuint(ignoring->value_of[LOOM_IGNORED], ==, 9);
@@ -139,7 +140,8 @@ static void test_values_declared(void)
 {
     nnunet_make(REGIONS("{\"background\": 0, \"x\": 1, \"y\": 2, \"z\": 3}", ""));
     values_are("folds: 1", "0 1 2 3", NULL);
-    values_are("folds: 1, label_names: [background, x], label_map: {2: 1, 3: 0}", "0 1", NULL);
+    values_are("folds: 1, label_names: [background, x], label_map: {2: 1, 3: 0}", "0 1",
+               "1 for 'x' (2 is read as it, too)");
     values_are("folds: 1, label_names: [background, x], label_map: {1: 0, 2: 0, 3: 1}", "0 3",
                "3 for 'x'");
     data_folder_end();

@@ -86,11 +86,10 @@ static void dataset_print(const LoomDataset *dataset)
     g_print("channels  %s\n", channels);
     if (dataset->label_names) {
         g_autofree char *labels = g_strjoinv(", ", dataset->label_names);
-        g_autofree char *values =
-            loom_label_values_text(dataset->label_names, dataset->value_of, dataset->n_labels);
+        g_autofree char *values = loom_dataset_values_text(dataset);
         g_print("labels    %s\n", labels);
         if (values)
-            g_print("masks     hold %s, as label_map reads them\n", values);
+            g_print("masks     hold %s\n", values);
     }
 }
 

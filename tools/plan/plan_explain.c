@@ -70,10 +70,9 @@ static void cases_add(GString *text, const Plan *plan)
                  plan->dataset->label_names[k], 100 * (double)print->labels[k] / all,
                  print->cases_with[k], print->n_cases);
     }
-    g_autofree char *values = loom_label_values_text(
-        plan->dataset->label_names, plan->dataset->value_of, plan->dataset->n_labels);
+    g_autofree char *values = loom_dataset_values_text(plan->dataset);
     if (values)
-        item_add(text, "masks", "hold %s, as the files do", values);
+        item_add(text, "masks", "hold %s", values);
     item_add(text, "box", "the box around what is not 0 keeps %.0f %% of a case (median)",
              100 * print->kept);
 }
