@@ -11,7 +11,7 @@
 #define MACHINE_NOTICE_MS 1000  /* between two NOTICEs to the meeting point */
 #define MACHINE_LEAVERS_MS 300  /* for others that were told to stop as well */
 #define MACHINE_JOINER_MS 10000 /* so long a joiner waits for the training to stop */
-#define MACHINE_OPEN_MAX 16     /* views that may still hold, see machine_quorum */
+#define MACHINE_OPEN_MAX 16     /* views that may still hold, see member_quorum.c */
 #define MACHINE_TARGETS_MAX 8   /* addresses that a joiner tries */
 
 typedef enum {
@@ -152,6 +152,8 @@ typedef struct {
 } Target;
 
 /* member_words.c */
+/* @text as others take it, of any bytes and length: UTF-8, cut.  (transfer full) */
+char *word_text(const char *text);
 GBytes *word_pack(LoomMachine *machine, WordKind kind, GVariant *body);
 Word *word_unpack(GBytes *bytes);
 void word_free(Word *word);

@@ -309,6 +309,7 @@ void loom_machine_done(LoomMachine *machine, gint64 now)
 
 void loom_machine_failed(LoomMachine *machine, const char *text, gboolean recurs, gint64 now)
 {
+    g_autofree char *said = word_text(text);
     g_autofree char *all = g_strdup_printf("rank %u failed: %s", machine->self->seat, text);
 
     machine_clock(machine, now);
@@ -317,7 +318,7 @@ void loom_machine_failed(LoomMachine *machine, const char *text, gboolean recurs
     for (guint s = 0; s < machine->options.size; s++)
         if (machine_in_view(machine, s) && s != machine->self->seat)
             machine_send_peer(machine, &machine->peers[s], WORD_FAILED,
-                              g_variant_new("(bs)", recurs, text));
+                              g_variant_new("(bs)", recurs, said));
     if (recurs || !machine->view) {
         machine_end_all(machine, LOOM_END_FAILED, all);
         return;

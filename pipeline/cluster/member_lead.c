@@ -402,8 +402,8 @@ static void prepared_tick(LoomMachine *machine, gboolean beat)
         if (late && member)
             peer_lose(machine, peer, "it was not ready in %" G_GINT64_FORMAT " s",
                       machine->options.suspect_ms / 1000);
-        if (peer->join && !member) { /* longer each time: a rank that only half arrives must not
-                                        stop all */
+        if (peer->join && !member) {
+            /* longer each time: a rank that only half arrives must not stop all */
             peer->held_ms = CLAMP(2 * peer->held_ms, 2 * machine->options.suspect_ms, 600000);
             peer->held_off = machine->view ? machine->now + peer->held_ms : 0;
             g_clear_pointer(&peer->join, loom_member_free);

@@ -57,7 +57,7 @@ void machine_end(LoomMachine *machine, LoomEnding ending, const char *text)
         return;
     machine->phase = PHASE_ENDED;
     machine->ending = ending;
-    machine->ended = g_strdup(text);
+    machine->ended = word_text(text);
     act = machine_act(machine, LOOM_ACT_END);
     act->ending = ending;
     act->text = g_strdup(text);
@@ -66,6 +66,8 @@ void machine_end(LoomMachine *machine, LoomEnding ending, const char *text)
 /* Here, and at all whom this process can tell. */
 void machine_end_all(LoomMachine *machine, LoomEnding ending, const char *text)
 {
+    g_autofree char *said = word_text(text);
+
     for (guint s = 0; s < machine->options.size; s++) {
         const Peer *peer = &machine->peers[s];
         const LoomMember *to = machine_in_view(machine, s) ? peer->member : peer->join;
@@ -76,7 +78,7 @@ void machine_end_all(LoomMachine *machine, LoomEnding ending, const char *text)
             continue;
         if (to && s != machine->self->seat)
             machine_send(machine, to->control, to->key, WORD_END,
-                         g_variant_new("(us)", (guint32)ending, text));
+                         g_variant_new("(us)", (guint32)ending, said));
     }
     machine_end(machine, ending, text);
 }

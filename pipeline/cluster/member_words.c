@@ -1,9 +1,11 @@
 /* member_words - messages of the membership as bytes, and back; whatever is not exactly one of
  * them is refused.
  *
- * A message is a GVariant in normal form, little-endian, then the first 16 bytes of its
- * SHA-256: (y version, y kind, ay run, t generation, u seat, t incarnation, s control, s key, s
- * config, v body) The digest is against damage, not against people: CURVE keeps those out. */
+ * A message is a GVariant in normal form, little-endian:
+ *   (y version, y kind, ay run, t generation, u seat, t incarnation, s control, s key,
+ *    s config, v body)
+ * then the first 16 bytes of its SHA-256, against damage, not against people: CURVE keeps those
+ * out. */
 #include "machine.h"
 
 #include "core/little_endian.h"
@@ -138,6 +140,17 @@ static void digest_of(const guint8 *bytes, gsize n, guint8 digest[32])
 
     g_checksum_update(sum, bytes, (gssize)n);
     g_checksum_get_digest(sum, digest, &size);
+}
+
+char *word_text(const char *text)
+{
+    static const char cut[] = "...";
+    char *valid = g_utf8_make_valid(text, -1);
+
+    if (strlen(valid) > WORD_TEXT_MAX)
+        memcpy(g_utf8_find_prev_char(valid, valid + WORD_TEXT_MAX - strlen(cut)), cut,
+               sizeof cut);
+    return valid;
 }
 
 GBytes *word_pack(LoomMachine *machine, WordKind kind, GVariant *body)

@@ -1,17 +1,17 @@
-/* rendezvous.h - which rank this process is, of how many, and where the ranks meet: from options
- * or from what a launcher left in the environment. */
+/* rendezvous.h - which rank this process is, of how many, and where the ranks meet: from
+ * options, or from what a launcher left in the environment. */
 #pragma once
 
 #include <glib.h>
 
 typedef struct {
-    guint rank, size;    /* rank < size; 0 of 1: alone */
-    guint local_rank;    /* among those of this host; 0 where the launcher does not say */
-    char *meet;          /* "tcp://HOST:PORT" or "ipc://PATH"; NULL: alone */
-    char *engine;        /* who said it: "options", "torchrun", "Kubeflow (PET)", "Open MPI", "PMI",
-                            "Slurm", "Kubernetes", "nobody" */
-    char *job;           /* id of the job, for names and messages; NULL: none */
-    guint restarts;      /* how often the launcher started this job before */
+    guint rank, size; /* rank < size; 0 of 1: alone */
+    guint local_rank; /* among those of this host; 0 where the launcher does not say */
+    char *meet;       /* "tcp://HOST:PORT" or "ipc://PATH"; NULL: alone */
+    char *engine;     /* who said it: "options", "torchrun", "Kubeflow (PET)", "Open MPI",
+                         "PMI", "Slurm", "Kubernetes", "nobody" */
+    char *job;        /* id of the job, for names and messages; NULL: none */
+    guint restarts;   /* how often the launcher started this job before */
 } LoomRendezvous;
 
 /* What the command line says; 0 and NULL where it does not. */

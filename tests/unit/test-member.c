@@ -221,6 +221,24 @@ static void test_fails(void)
     }
 }
 
+/* An error as long as a list of files, with the bytes of their names: the others hear of it. */
+static void test_fails_at_length(void)
+{
+    g_autofree char *text = g_strnfill(5000, 'x');
+    Sim *sim = started(20, 3);
+
+    memcpy(text, "no \xe9", 4);
+    sim_run(sim, 12000);
+    loom_machine_failed(sim->process[1].machine, text, TRUE, sim->now);
+    sim_run(sim, 120000);
+    for (guint s = 0; s < 3; s++) {
+        g_assert_cmpint(sim->ending[s], ==, LOOM_END_FAILED);
+        g_assert_true(g_str_has_prefix(sim->why[s], "rank 1 failed: no "));
+        g_assert_true(s == 1 || g_str_has_suffix(sim->why[s], "xxx..."));
+    }
+    sim_free(sim);
+}
+
 static void test_missing(void)
 {
     Sim *sim = sim_new(23, 4, STEPS);
@@ -453,6 +471,7 @@ int main(int argc, char **argv)
     g_test_add_func("/member/halves", test_halves);
     g_test_add_func("/member/leaves", test_leaves);
     g_test_add_func("/member/fails", test_fails);
+    g_test_add_func("/member/fails-at-length", test_fails_at_length);
     g_test_add_func("/member/missing", test_missing);
     g_test_add_func("/member/too-few", test_too_few);
     g_test_add_func("/member/refused", test_refused);
