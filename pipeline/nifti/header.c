@@ -20,8 +20,7 @@
 #define HEADER_CIFTI_FIRST 3000 /* NIFTI_INTENT_CONNECTIVITY_*: matrices, not images */
 #define HEADER_CIFTI_LAST 3099
 
-/* A NIfTI-1 header in NIfTI-2's clothes.  @offset: vox_offset is a float there, NaN included.
- */
+/* A NIfTI-1 header in NIfTI-2's clothes.  @offset: vox_offset, a float there: any number. */
 static void header_widen(const nifti_1_header *from, nifti_2_header *to, double *offset)
 {
     *to = (nifti_2_header){.sizeof_hdr = from->sizeof_hdr,
@@ -95,8 +94,7 @@ static gboolean header_bytes(LoomStream *stream, nifti_2_header *to, double *off
                             got + sizeof one, sizeof *to);
     if (*swapped)
         nifti_swap_as_nifti2(to);
-    *offset =
-        (double)to->vox_offset; /* beyond 2^53 no file reaches: the offset check says so */
+    *offset = (double)to->vox_offset; /* beyond 2^53 the offset check refuses it */
     return TRUE;
 }
 
@@ -238,8 +236,7 @@ static gboolean header_scale(const nifti_2_header *raw, const LoomNiftiLook *loo
     header->stored.intercept = intercept;
     header->slope = 1;
     header->intercept = 0;
-    if (isnan(slope)
-        || slope == 0) { /* the standard's "not scaled"; NaN is a habit of others */
+    if (isnan(slope) || slope == 0) { /* the standard's "not scaled"; NaN: habit of others */
         loom_finding_add(look->findings, "N-NII-SLOPE", look->path, NULL,
                          "scl_slope is %g: the voxels are taken unscaled", slope);
         return TRUE;
@@ -337,10 +334,10 @@ gboolean loom_nifti_extensions_skip(LoomStream *stream, const LoomNiftiLook *loo
     for (at += sizeof flag; flag[0] && at + EXTENSION_LEAST <= header->offset;) {
         if (!loom_stream_read(stream, fields, sizeof fields, &got, error))
             return FALSE;
-        const gint64 size =
-            header->swapped ? (gint32)GUINT32_SWAP_LE_BE((guint32)fields[0]) : fields[0];
         if (got < sizeof fields)
             return TRUE; /* the file ends here: said when the voxels are looked for */
+        const gint64 size =
+            header->swapped ? (gint32)GUINT32_SWAP_LE_BE((guint32)fields[0]) : fields[0];
         if (size < EXTENSION_LEAST || (guint64)size > header->offset - at) {
             loom_finding_add(look->findings, "N-NII-EXTENSION", look->path, NULL,
                              "a header extension of %" G_GINT64_FORMAT

@@ -149,12 +149,12 @@ static gboolean shear_check(const double unit[3][3], const LoomNiftiLook *look, 
                 at[0] = i, at[1] = j;
             }
         }
-    const double angle = acos(MIN(worst, 1)) * 180 / G_PI;
-    if (worst > look->policy->shear)
+    const double angle = acos(MIN(worst, 1)) * 180 / G_PI, most = look->policy->shear;
+    if (worst > most)
         return loom_fail_as(error, "E-NII-SHEAR", LOOM_ERROR_FORMAT,
                             "the axes %c and %c are sheared: %.4g degrees apart (cosine %.3g), "
                             "want 90 (cosine at most %g; shear allows more)",
-                            "ijk"[at[0]], "ijk"[at[1]], angle, worst, look -> policy -> shear);
+                            "ijk"[at[0]], "ijk"[at[1]], angle, worst, most);
     if (worst > PLACE_SHEAR_NOTE)
         return loom_nifti_warn(look, "W-NII-SHEAR", error,
                                "the axes %c and %c are sheared: %.4g degrees apart (cosine "
