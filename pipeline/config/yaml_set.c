@@ -150,8 +150,8 @@ gboolean loom_yaml_set(LoomNode *root, const char *assignment, const char *folde
         return loom_yaml_fail_at(assignment, 0, OPTION, "E-SET", error,
                                  "'%s' has no '=', want KEY.KEY=VALUE", assignment);
     if (strpbrk(assignment, "\r\n"))
-        return loom_yaml_fail_at(assignment, strcspn(assignment, "\r\n"), OPTION, "E-SET", error,
-                                 "a line break, want the assignment on one line");
+        return loom_yaml_fail_at(assignment, strcspn(assignment, "\r\n"), OPTION, "E-SET",
+                                 error, "a line break, want the assignment on one line");
     path = g_strndup(assignment, (gsize)(equals - assignment));
     keys = g_strsplit(*path ? path : ".", ".", -1);
     if (!check_path(assignment, keys, error)

@@ -18,28 +18,48 @@ struct _LoomJournal {
     FILE *file;    /* NULL: another rank writes */
     char *path;
     GHashTable *latest; /* kind -> line */
-    GPtrArray
-        *kept; /* beginning, line, ... of step `kept_step`, which that rank may die with */
+    GPtrArray *kept;    /* beginning, line, ... of `kept_step`, which that rank may die with */
     gint64 kept_step;
 };
 
-/* Remembers a line under its kind.  FALSE: cut short, or of a step that is to be repeated. */
+/* Member @name of @object, if it is of @type; else NULL. */
+static JsonNode *member_of(JsonObject *object, const char *name, GType type)
+{
+    JsonNode *node = json_object_get_member(object, name);
+
+    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node
+                                                                                         : NULL;
+}
+
+/* Remembers a line under its kind.  FALSE: cut short, of a step that is to be repeated, or no
+ * line of a journal. */
 static gboolean line_keep(LoomJournal *journal, const char *line, gint64 keep_until)
 {
     g_autoptr(JsonParser) parser = json_parser_new();
+    JsonNode *kind, *step;
 
     /* an empty line parses, but has no root */
     if (!json_parser_load_from_data(parser, line, -1, NULL) || !json_parser_get_root(parser)
         || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
         return FALSE;
     JsonObject *object = json_node_get_object(json_parser_get_root(parser));
-    if (json_object_get_int_member_with_default(object, "step", 0) > keep_until)
+    kind = member_of(object, "kind", G_TYPE_STRING);
+    step = member_of(object, "step", G_TYPE_INT64);
+    if (!kind || !step || json_node_get_int(step) > keep_until)
         return FALSE;
-    g_hash_table_insert(
-        journal->latest,
-        g_strdup(json_object_get_string_member_with_default(object, "kind", "")),
-        g_strdup(line));
+    g_hash_table_insert(journal->latest, json_node_dup_string(kind), g_strdup(line));
     return TRUE;
+}
+
+/* The whole log, (transfer full). */
+static char *log_read(const LoomJournal *journal, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    char *text = NULL;
+
+    if (!g_file_get_contents(journal->path, &text, NULL, &cause))
+        return loom_fail_null(error, LOOM_ERROR_IO, "%s", cause->message);
+    return text;
 }
 
 /* Rewrites the log without the lines of steps that will be done again. */
@@ -48,8 +68,10 @@ static gboolean journal_trim(LoomJournal *journal, gint64 keep_until, GError **e
     g_autofree char *text = NULL;
     g_autoptr(GString) kept = g_string_new(NULL);
 
-    if (!g_file_get_contents(journal->path, &text, NULL, NULL))
+    if (!g_file_test(journal->path, G_FILE_TEST_EXISTS))
         return TRUE; /* there is none yet */
+    if (!(text = log_read(journal, error)))
+        return FALSE;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line; line++)
         if (line_keep(journal, *line, keep_until))
@@ -79,10 +101,13 @@ static gboolean line_write(LoomJournal *journal, const char *line, GError **erro
 static gboolean kept_write(LoomJournal *journal, gint64 keep_until, GError **error)
 {
     g_autofree char *text = NULL;
-    gboolean written = g_file_get_contents(journal->path, &text, NULL, NULL);
+    gboolean written = TRUE;
 
-    for (guint i = 0; written && i < journal->kept->len && journal->kept_step <= keep_until;
-         i += 2) /* clocks and shares differ from rank to rank, kind and step do not */
+    if (journal->kept->len && journal->kept_step <= keep_until
+        && !(text = log_read(journal, error)))
+        written = FALSE;
+    for (guint i = 0; text && written && i < journal->kept->len; i += 2)
+        /* clocks and shares differ from rank to rank, kind and step do not */
         if (!strstr(text, journal->kept->pdata[i]))
             written = line_write(journal, journal->kept->pdata[i + 1], error);
     g_ptr_array_set_size(journal->kept, 0);

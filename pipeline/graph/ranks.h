@@ -43,8 +43,8 @@ LoomFlow loom_ranks_receive(LoomRun *run, LoomHop *hop, gint64 index, LoomPacket
 /* The lane came to its end: so do the streams that leave it. */
 void loom_ranks_end(LoomRun *run, const LoomLane *lane);
 
-/* A collective failed, with @cause (transfer full).  STOP: most often a rank is gone; the others
- * hear of it and all form anew.  FAIL: this collective survives no loss. */
+/* A collective failed, with @cause (transfer full).  STOP: most often a rank is gone; the
+ * others hear of it and all form anew.  FAIL: this collective survives no loss. */
 LoomFlow loom_ranks_lost(LoomRun *run, GError *cause, GError **error);
 /* Everyone's bytes; see loom_context_gather. */
 LoomFlow loom_ranks_gather(LoomRun *run, GBytes *mine, GPtrArray *all, GError **error);

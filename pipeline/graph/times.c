@@ -1,10 +1,12 @@
 /* times - where the time of a run goes: see times.h.  timing.json, in seconds:
- *   {"rank", "from_step", "step", "starts": [{"from_step", "step", "seconds"}], "graphs":
- * [{"graph", "main", "runs", "seconds", "lanes": [{"lane", "workers", "waited_for_packet",
- * "waited_for_turn", "queue": {"size", "packets", "waited_for_room"}, "stages": [{"stage",
- * "use", "calls", "seconds", "sending"}]}]}]} Of a lane with several workers, seconds are those
- * of all of them together.  Of a run that was resumed all is summed over its starts; seconds of
- * a start are those of the main graph. */
+ *   {"rank", "from_step", "step",
+ *    "starts": [{"from_step", "step", "seconds"}],
+ *    "graphs": [{"graph", "main", "runs", "seconds",
+ *                "lanes": [{"lane", "workers", "waited_for_packet", "waited_for_turn",
+ *                           "queue": {"size", "packets", "waited_for_room"},
+ *                           "stages": [{"stage", "use", "calls", "seconds", "sending"}]}]}]}
+ * Of a lane with several workers, seconds are those of all of them together.  Of a run that was
+ * resumed all is summed over its starts; seconds of a start are those of the main graph. */
 #define G_LOG_DOMAIN "loom-times"
 #include "times.h"
 

@@ -160,7 +160,8 @@ static void test_other_version(void)
     g_autoptr(LoomStreamOut) out = loom_stream_out_new(&ends[0], 0);
     g_autoptr(LoomStreamIn) in = loom_stream_in_new(&ends[1], 0, 0);
     g_autoptr(GError) error = NULL;
-    LoomWireMessage message = {.version = LOOM_WIRE_VERSION + 1, .edge = "batch", .kind = LOOM_WIRE_FOREIGN};
+    LoomWireMessage message = {
+        .version = LOOM_WIRE_VERSION + 1, .edge = "batch", .kind = LOOM_WIRE_FOREIGN};
 
     g_assert_cmpint(loom_stream_out_receive(out, &message, 0), ==, LOOM_WIRE_VERSION_DIFFERS);
     loom_stream_in_receive(in, &message, 0);

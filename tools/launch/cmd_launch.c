@@ -191,8 +191,7 @@ static char *threads_share(const LoomNode *config, const LoomRegistry *registry,
         param++;
     if (!param || !param->name)
         return NULL;
-    return g_strdup_printf("backend.threads=%d",
-                           MAX(1, (int)loom_processors() / ranks_option));
+    return g_strdup_printf("backend.threads=%d", MAX(1, (int)loom_processors() / ranks_option));
 }
 
 static gboolean ranks_prepare(Ranks *ranks, const CommandLine *line)

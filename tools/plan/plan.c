@@ -7,12 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-#define MASK_BELOW                                                                             \
-    0.75               /* z-scores leave the outside out where the box keeps less than this    \
-                        */
-#define FLAT_FROM 3.0  /* longest edge of the patch by its thickness */
-#define SD_FLOOR 1e-8  /* nnU-Net's: a constant channel becomes zeros */
-#define VALIDATIONS 10 /* of a run */
+#define MASK_BELOW 0.75     /* z-scores skip the outside where the box keeps less than this */
+#define FLAT_FROM 3.0       /* longest edge of the patch by its thickness */
+#define SD_FLOOR 1e-8       /* nnU-Net's: a constant channel becomes zeros */
+#define VALIDATIONS 10      /* of a run */
 #define VALIDATION_LEAST 50 /* steps between two */
 #define FIRST_EDGE 256.0    /* see PlanBudget */
 #define PAPER_DIVISOR 16    /* four levels below the first */

@@ -250,12 +250,11 @@ typedef struct {
     guint64 kept;  /* arrives 0: bytes that stay from one call to the next */
 } LoomNeed;
 
-#define LOOM_STAGE_PURE (1u << 0) /* result = f(packet, params, rng): may have workers */
-#define LOOM_STAGE_STEP (1u << 1) /* one packet through it is one step of the run */
-#define LOOM_STAGE_SYNC (1u << 2) /* gives the gradients of a model to all ranks alike */
-#define LOOM_STAGE_STEADY                                                                      \
-    (1u << 3) /* f(packet, params), nothing random: may be kept on disk                        \
-               */
+#define LOOM_STAGE_PURE (1u << 0)   /* result = f(packet, params, rng): may have workers */
+#define LOOM_STAGE_STEP (1u << 1)   /* one packet through it is one step of the run */
+#define LOOM_STAGE_SYNC (1u << 2)   /* gives the gradients of a model to all ranks alike */
+#define LOOM_STAGE_STEADY (1u << 3) /* f(packet, params), never random: may be kept on disk */
+
 typedef struct {
     LoomPlugin base;
     const LoomSlot *reads, *writes; /* end with {0}; NULL: none */
