@@ -357,6 +357,32 @@ static void test_time(void)
     g_free(folder);
 }
 
+/* The section 'study:' is no unknown key, and a loss that is not the first is looked at, too.
+ */
+static void test_study(void)
+{
+    g_autofree char *place = loom_test_folder();
+
+    typed_config(place, "c.yaml", "run: {graph: train, steps: 8}",
+                 "run: {graph: train, steps: 8}\n"
+                 "study: {losses: {dice: {use: dice}, focal: {use: focal}}}");
+    g_auto(Typed) made =
+        typed_run(place, "phantom s --kind spheres --cases 5 --size 16,16,20", NULL);
+    g_auto(Typed) sound = typed_run(place, "check c.yaml", NULL);
+    g_auto(Typed) second = typed_run(
+        place, "check c.yaml --set 'study.losses.focal={use: focal, gamma: -3}'", NULL);
+    g_auto(Typed) none = typed_run(place, "check c.yaml --set study.losses=dice", NULL);
+
+    g_assert_cmpint(sound.code, ==, 0);
+    typed_assert_in(sound.out, "no problem found");
+    g_assert_cmpint(second.code, ==, 2);
+    typed_assert_in(second.out, "loss 'focal': gamma: -3 is out of range");
+    typed_assert_in(second.out, "1 error");
+    g_assert_cmpint(none.code, ==, 2);
+    typed_assert_in(none.out, "study needs 'losses:'");
+    loom_test_folder_remove(place);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -366,6 +392,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check/strict", test_strict);
     g_test_add_func("/check/fix", test_fix);
     g_test_add_func("/check/fix/outside", test_fix_outside);
+    g_test_add_func("/check/study", test_study);
     g_test_add_func("/check/time", test_time);
     return loom_test_run();
 }

@@ -2,6 +2,7 @@
 #include "check_print.h"
 #include "command.h"
 #include "interrupt.h"
+#include "study_plan.h"
 #include "terminal.h"
 
 #include "core/lock.h"
@@ -29,6 +30,7 @@ static const CommandUsage usage = {
         "Finds every problem of config, data and plugins in one pass and changes\n"
         "nothing: reads all keys, headers, labels and voxels.  Shows the threads, what\n"
         "flows, the classes, memory and disk ahead.  Ends with 2 where there is an error.\n"
+        "Of a study (study: {...}) it looks at the first run and at every loss.\n"
         "\n"
         "Each problem has a code: E-... an error, W-... a warning, N-... a note.\n"
         "With --json, what could not be looked at being left out:\n"
@@ -287,6 +289,43 @@ static void print(const CommandLine *line, const LoomRun *run, const LoomFinding
         check_fixed_print(fixed, fix_option, width());
 }
 
+/* ---- a study ------------------------------------------------------------------------- */
+
+/* A config with the section 'study:', which no run knows: @plan is what it makes of it, and the
+ * first of its runs is looked at. */
+static LoomNode *config_choose(LoomNode *config, StudyPlan **plan, GError **error)
+{
+    if (!config || !loom_node_get(config, "study"))
+        return config;
+    *plan = study_plan_new(config, error);
+    return *plan ? ((const StudyRun *)(*plan)->runs->pdata[0])->config : NULL;
+}
+
+/* Where the first run is sound: those of the other losses, on the same fold. */
+static void losses_look(const StudyPlan *plan, const LoomRegistry *registry,
+                        LoomFindings *findings)
+{
+    const LoomRunOptions look = {.folder = NULL};
+    const guint n = plan ? g_strv_length(plan->losses) : 0;
+
+    if (loom_findings_of(findings, LOOM_SEVERITY_ERROR))
+        return;
+    hearing_begin();
+    for (guint i = 1; i < n; i++) {
+        const StudyRun *planned = plan->runs->pdata[i];
+        g_autofree char *text = g_strdup_printf("checking %s", planned->name);
+        GError *error = NULL;
+
+        terminal_live(text);
+        g_autoptr(LoomRun) run = loom_run_open(planned->config, registry, &look, &error);
+        if (!run)
+            loom_findings_take(findings, error);
+    }
+    terminal_live(NULL);
+    hearing_end(NULL);
+    loom_findings_sort(findings);
+}
+
 int cmd_check(int argc, char **argv)
 {
     g_auto(CommandLine) line = {0};
@@ -301,13 +340,16 @@ int cmd_check(int argc, char **argv)
         return COMMAND_WRONG;
     g_autoptr(LoomFindings) findings = loom_findings_new();
     g_autoptr(LoomNode) config = command_config_read(&line, &error);
+    g_autoptr(StudyPlan) study = NULL;
+    LoomNode *looked = config_choose(config, &study, &error);
     g_autoptr(LoomRun) run = NULL; /* freed before what it borrows */
-    if (config)
-        run = run_look(config, registry, findings);
+    if (looked)
+        run = run_look(looked, registry, findings);
     else
         loom_findings_take(findings, error);
+    losses_look(study, registry, findings);
     g_autoptr(GPtrArray) fixed = fix(run, findings);
-    measure(config, registry, run, findings, &time);
+    measure(looked, registry, run, findings, &time);
     print(&line, run, findings, &time, fixed);
     if (interrupt_caught())
         return 128 + interrupt_caught();
