@@ -18,6 +18,7 @@
  * that an allocator keeps for each thread. */
 #define MEMORY_PROGRAM (12u << 20)
 #define MEMORY_THREAD (1u << 20)
+#define MEMORY_HUGE_STACK (2u << 20)
 /* With a ceiling, blocks from here on go back to the system as soon as they are freed. */
 #define MEMORY_RETURNED (1 << 20)
 
@@ -208,12 +209,22 @@ guint64 loom_run_memory_sum(const LoomRunMemory *sum)
            + sum->cache;
 }
 
+/* Where every mapping gets pages of 2 MiB, a stack takes one though little of it is touched. */
+static guint64 thread_bytes(void)
+{
+    g_autofree char *pages = NULL;
+    const gboolean known =
+        g_file_get_contents("/sys/kernel/mm/transparent_hugepage/enabled", &pages, NULL, NULL);
+
+    return MEMORY_THREAD + (known && strstr(pages, "[always]") ? MEMORY_HUGE_STACK : 0);
+}
+
 gboolean loom_memory_sum(LoomRun *run, const GPtrArray *graphs, GError **error)
 {
     LoomRunMemory sum = {.ceiling = run->memory, .weights = weights_bytes(run)};
 
     sum.program =
-        run->memory_before + MEMORY_PROGRAM + (guint64)threads_of(run, graphs) * MEMORY_THREAD;
+        run->memory_before + MEMORY_PROGRAM + threads_of(run, graphs) * thread_bytes();
     for (guint g = 0; g < graphs->len; g++) {
         if (!loom_graph_need(run, graphs->pdata[g], error))
             return FALSE;

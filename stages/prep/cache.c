@@ -119,5 +119,6 @@ static const LoomStage cache = {
     .writes = cache_writes,
     .map = cache_map,
     .recall = cache_recall,
+    .need = loom_need_nothing, /* the file is written from where the tensors lie */
 };
 LOOM_MODULE("stage_cache", "0.1", &cache.base);
