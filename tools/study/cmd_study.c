@@ -15,6 +15,7 @@
 
 #include <loom/store.h>
 
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
@@ -253,7 +254,8 @@ static int study_in(Study *study, const LoomNode *config)
     if (!study_check(study, &error))
         return command_fail(COMMAND_WRONG, error);
     if (g_mkdir_with_parents(study->folder, 0777) != 0)
-        return command_fail_text(COMMAND_WRONG, "'%s' cannot be made", study->folder);
+        return command_fail_text(COMMAND_WRONG, "'%s' cannot be made: %s", study->folder,
+                                 g_strerror(errno));
     if (!text_write(study, "study.yaml", text, &error))
         return command_fail(COMMAND_FAILED, error);
     study->began = g_get_monotonic_time();

@@ -1,5 +1,6 @@
 /* study_balance - a picture of the balance between precision P and recall R: for each class one
- * field, one mark a loss, and curves of equal Dice D, P = D R / (2 R - D).  Drawn by cairo. */
+ * field, four in a row, one mark a loss, and curves of equal Dice D, P = D R / (2 R - D). Drawn
+ * by cairo. */
 #include "study_balance.h"
 
 #include <loom/store.h>
@@ -12,9 +13,11 @@
 #define LEFT 56.0   /* of a field, for its axis */
 #define TOP 40.0
 #define BOTTOM 52.0
+#define COLUMNS 4u
 #define LEGEND 190.0
 #define LINE 20.0
 #define PNG_SCALE 2.0
+#define PNG_EDGE 12000.0 /* pixels at most: cairo takes 32767, and a viewer less */
 
 /* Told apart with every kind of colour vision.  Source: Okabe and Ito 2008. */
 static const double colours[][3] = {
@@ -81,6 +84,11 @@ static void text_draw(cairo_t *cr, double x, double y, double along, const char 
 }
 
 /* ---- a field ------------------------------------------------------------------------ */
+
+static guint columns_of(const StudyScores *scores)
+{
+    return CLAMP(scores->n_classes, 1, COLUMNS);
+}
 
 /* Points from the field's lower left corner. */
 static double across(const Picture *picture, double value)
@@ -179,10 +187,12 @@ static void losses_draw(const Picture *picture, guint class_, gboolean marks)
 
 static void field_draw(const Picture *picture, guint class_)
 {
+    const guint columns = columns_of(picture->scores);
     cairo_t *cr = picture->cr;
 
     cairo_save(cr);
-    cairo_translate(cr, LEFT + class_ * (LEFT + FIELD), TOP + FIELD);
+    cairo_translate(cr, LEFT + class_ % columns * (LEFT + FIELD),
+                    TOP + FIELD + class_ / columns * (TOP + FIELD + BOTTOM));
     cairo_save(cr);
     cairo_rectangle(cr, 0, -FIELD, FIELD, FIELD);
     cairo_clip(cr);
@@ -198,7 +208,7 @@ static void field_draw(const Picture *picture, guint class_)
 static void legend_draw(const Picture *picture)
 {
     const StudyScores *scores = picture->scores;
-    const double x = scores->n_classes * (LEFT + FIELD) + 24;
+    const double x = columns_of(scores) * (LEFT + FIELD) + 24;
     double y = TOP + 8;
 
     for (guint loss = 0; loss < scores->n_losses; loss++, y += LINE) {
@@ -251,19 +261,22 @@ static void picture_draw(const Picture *picture)
 static gboolean picture_write(Picture *picture, const char *folder, gboolean png,
                               GError **error)
 {
-    const double width = picture->scores->n_classes * (LEFT + FIELD) + LEGEND;
+    const guint columns = columns_of(picture->scores);
+    const guint rows = (picture->scores->n_classes + columns - 1) / columns;
+    const double width = columns * (LEFT + FIELD) + LEGEND;
     const double height =
-        MAX(TOP + FIELD + BOTTOM, TOP + LINE * (picture->scores->n_losses + 2));
+        MAX(rows * (TOP + FIELD + BOTTOM), TOP + LINE * (picture->scores->n_losses + 2));
+    const double scale = MIN(PNG_SCALE, PNG_EDGE / MAX(width, height));
     g_autofree char *path = g_build_filename(folder, png ? "balance.png" : "balance.svg", NULL);
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     cairo_surface_t *surface =
-        png ? cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(PNG_SCALE * width),
-                                         (int)ceil(PNG_SCALE * height))
+        png ? cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(scale * width),
+                                         (int)ceil(scale * height))
             : cairo_svg_surface_create_for_stream(bytes_append, bytes, width, height);
 
     picture->cr = cairo_create(surface);
     if (png)
-        cairo_scale(picture->cr, PNG_SCALE, PNG_SCALE);
+        cairo_scale(picture->cr, scale, scale);
     picture_draw(picture);
     cairo_status_t status = cairo_status(picture->cr);
     cairo_destroy(picture->cr);

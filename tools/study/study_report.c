@@ -13,11 +13,9 @@ static const char *const shown[] = {"dice", "iou", "precision", "recall"};
 static const char method[] =
     "Means over the cases in which a value is defined, [2.5 %, 97.5 %] of 10,000 bootstrap "
     "samples of the cases; a case's value is its mean over the seeds.  p: Wilcoxon's "
-    "signed-rank "
-    "test over the cases, two-sided, zeros dropped, exact up to 25 pairs without zeros and "
-    "ties, "
-    "else normal with corrections for ties and continuity; Holm's correction over all losses "
-    "and classes of a reading.";
+    "signed-rank test over the cases, two-sided, zeros dropped, exact up to 25 pairs without "
+    "zeros and ties, else normal with corrections for ties and continuity; Holm's correction "
+    "over all losses and classes of a reading.";
 
 /* ---- for people --------------------------------------------------------------------- */
 
