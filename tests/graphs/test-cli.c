@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/wait.h>
 
 /* segloom @line, in @folder (NULL: here). */
@@ -326,6 +327,12 @@ static void test_evaluate_pairs(void)
                    "c/labelsTr/spheres_001.nii.gz");
     assert_refused(folder, "evaluate a/labelsTr b", 2, "holds no NIfTI file");
     assert_refused(folder, "evaluate a b --metric overlaq", 2, "did you mean 'overlap'?");
+    g_autofree char *packed =
+        g_build_filename(folder, "b", "labelsTr", "spheres_001.nii.gz", NULL);
+    g_autofree char *bare = g_build_filename(folder, "b", "labelsTr", "spheres_001.nii", NULL);
+    g_assert_cmpint(link(packed, bare), ==, 0);
+    assert_refused(folder, "evaluate a/labelsTr b/labelsTr --common", 2,
+                   "have one name, want one of them");
     loom_test_folder_remove(folder);
 }
 

@@ -34,12 +34,30 @@ static gint paths_compare(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Case "a" is one of a.nii and a.nii.gz, not both. */
+static gboolean stems_check(const GPtrArray *paths, GError **error)
+{
+    g_autoptr(GHashTable) known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < paths->len; i++) {
+        char *stem = image_file_stem(paths->pdata[i]);
+        const char *other = g_hash_table_lookup(known, stem);
+
+        g_hash_table_insert(known, stem, paths->pdata[i]);
+        if (other)
+            return loom_fail(error, LOOM_ERROR_IO,
+                             "'%s' and '%s' have one name, want one of them", other,
+                             (char *)paths->pdata[i]);
+    }
+    return TRUE;
+}
+
 static gboolean folder_collect(const char *folder, GPtrArray *paths, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(GDir) dir = g_dir_open(folder, 0, &cause);
     g_autofree char *inner = g_build_filename(folder, "imagesTr", NULL);
-    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
     const char *name;
 
     if (!dir)
@@ -53,8 +71,9 @@ static gboolean folder_collect(const char *folder, GPtrArray *paths, GError **er
                              ? ", but 'imagesTr': name one of its folders"
                              : "");
     g_ptr_array_sort(found, paths_compare);
-    for (guint i = 0; i < found->len; i++)
-        g_ptr_array_add(paths, found->pdata[i]);
+    if (!stems_check(found, error))
+        return FALSE;
+    g_ptr_array_extend_and_steal(paths, g_steal_pointer(&found));
     return TRUE;
 }
 

@@ -8,7 +8,8 @@ gboolean image_file_is(const char *path);
 /* "case_001_0000" of "/data/case_001_0000.nii.gz"; (transfer full). */
 char *image_file_stem(const char *path);
 /* The files of a folder in the order of their names, or the file itself; appended to @paths
- * (char *, owned).  Fails with LOOM_ERROR_IO when nothing is there, or no NIfTI file. */
+ * (char *, owned).  Fails with LOOM_ERROR_IO when nothing is there, no NIfTI file, or two files
+ * of a folder that differ by their endings only. */
 gboolean image_files_collect(const char *path, GPtrArray *paths, GError **error);
 
 /* dataset.json in the folder @path (or the one it lies in), or one above; NULL: there is none.
