@@ -5,6 +5,8 @@
  */
 #include "memory.h"
 
+#include "place.h"
+
 #include <math.h>
 
 #define MIB 1048576.0
@@ -291,11 +293,18 @@ static gboolean rooms_fit(LoomRun *run, const GPtrArray *graphs, GError **error)
     return loom_memory_sum(run, graphs, error);
 }
 
+/* A config of several processes is only checked here: each of them will see to its own. */
+static gboolean stands_for_others(const LoomRun *run)
+{
+    return !run->folder && !run->options.findings && run->place->size == 1
+           && run->place->groups->len > 1;
+}
+
 gboolean loom_memory_fit(LoomRun *run, guint64 before, GError **error)
 {
     g_autoptr(GPtrArray) graphs = loom_memory_graphs(run);
 
-    if (!run->memory && !run->options.findings)
+    if ((!run->memory && !run->options.findings) || stands_for_others(run))
         return TRUE;
     run->memory_before = before;
     rooms_set(graphs, G_MAXUINT64);

@@ -128,10 +128,34 @@ static void test_check(void)
     loom_test_folder_remove(folder);
 }
 
+/* Of a config with `place:` each process sees to its own part: who starts them refuses nothing
+ * for all of them together. */
+static void test_placed(void)
+{
+    g_autofree char *folder = folder_make();
+    g_autofree char *path = g_build_filename(folder, "p.yaml", NULL);
+    g_autoptr(GString) placed = g_string_new(config_text);
+
+    g_assert_cmpuint(g_string_replace(placed, "step: {use: adam_step, from: back,",
+                                      "sync: {use: allreduce, from: back, model: seg}\n"
+                                      "    step: {use: adam_step, from: sync,",
+                                      1),
+                     ==, 1);
+    g_string_append(placed, "place: {loaders: {ranks: 1, stages: [load, fine, patch]}}\n");
+    g_assert_true(g_file_set_contents(path, placed->str, -1, NULL));
+    g_auto(Typed) refused =
+        typed_run(folder, "launch -n 2 p.yaml -o r --set run.memory=1MiB", NULL);
+    g_assert_cmpint(refused.code, ==, 2);
+    typed_assert_in(refused.err, "memory is 1.0 MiB, at least ");
+    typed_assert_in(refused.err, " refused (exit code 2): ending the others");
+    loom_test_folder_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ceiling/train", test_train);
     g_test_add_func("/ceiling/check", test_check);
+    g_test_add_func("/ceiling/placed", test_placed);
     return loom_test_run();
 }
