@@ -99,7 +99,7 @@ const CpuKernels *isa_pick(guint has, const char *wanted, CpuPrecision precision
 float *memory_new(gint64 floats, const char *what, GError **error);
 /* The same, but not touched yet: until it is written to, it is an address and no memory. */
 float *memory_take(gint64 floats, const char *what, GError **error);
-/* What either asks for, rounded up to whole pages where it is large. */
+/* What either asks for: whole cache lines. */
 guint64 memory_bytes(gint64 floats);
 
 /* cpu_map.c */

@@ -10,20 +10,17 @@
 
 guint64 memory_bytes(gint64 floats)
 {
-    const guint64 bytes = ((guint64)floats * sizeof(float) / 64 + 1) * 64;
-
-    return bytes < 2 * LARGE_PAGE ? bytes : (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    return ((guint64)floats * sizeof(float) / 64 + 1) * 64;
 }
 
 float *memory_take(gint64 floats, const char *what, GError **error)
 {
     const gboolean large = memory_bytes(floats) >= 2 * LARGE_PAGE;
-    float *memory = NULL;
+    void *memory = NULL;
 
     g_assert(floats >= 0);
-    if (floats < G_MAXINT64 / 16)
-        memory = aligned_alloc(large ? LARGE_PAGE : 64, memory_bytes(floats));
-    if (!memory)
+    if (floats >= G_MAXINT64 / 16
+        || posix_memalign(&memory, large ? LARGE_PAGE : 64, memory_bytes(floats)) != 0)
         return loom_fail_null(error, LOOM_ERROR_LIMIT,
                               "no memory for %s of %" G_GINT64_FORMAT " values", what, floats);
 #ifdef MADV_HUGEPAGE
