@@ -80,7 +80,7 @@ static void list_look(LoomFindings *findings, const char *path)
                                 : "");
 }
 
-void loom_run_look(LoomRun *run, const LoomNode *section)
+void loom_run_look_at_data(LoomRun *run, const LoomNode *section)
 {
     LoomFindings *findings = run->options.findings;
     LoomDataOptions options = {0};

@@ -49,8 +49,12 @@ struct _LoomRun {
     GError *error;         /* the first one */
 };
 
+/* All that the config names, checked and acquired. */
+gboolean loom_run_acquire(LoomRun *run, GError **error);
+/* The same, past every problem: each becomes a finding. */
+void loom_run_look_over(LoomRun *run);
 /* Everything about the data of a run that is looked at; needs run->dataset and run->pool. */
-void loom_run_look(LoomRun *run, const LoomNode *section);
+void loom_run_look_at_data(LoomRun *run, const LoomNode *section);
 /* Cases that the patches of the training graph do not fit into; after the stages are open. */
 void loom_run_look_at_patches(LoomRun *run);
 
