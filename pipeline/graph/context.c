@@ -222,6 +222,8 @@ void loom_run_record(LoomRun *run, const char *kind, gint64 step, const LoomFiel
 
     if (run->journal && !loom_journal_write(run->journal, kind, step, fields, n_fields, &error))
         loom_run_fail(run, error);
+    if (g_str_equal(kind, "step"))
+        loom_times_write_now_and_then(run);
     LOOM_LOCKED(&run->recording);
     if (run->options.record && loom_run_writes(run))
         run->options.record(kind, step, fields, n_fields, run->options.data);

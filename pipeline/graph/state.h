@@ -36,6 +36,7 @@ struct _LoomRun {
     LoomJournal *journal;  /* NULL: only checking */
     gint64 resumed_at;     /* -1: from the start */
     GArray *starts;        /* LoomStart, those before this one */
+    gint64 times_at;       /* ns, when timing.json was last written between steps; 0: never */
     LoomPlace *place;      /* NULL: only a plugin is open, no run */
     LoomRanks *ranks;      /* NULL: alone */
     LoomShare share;       /* of this process, from one start of the graph to the next */

@@ -17,6 +17,8 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#define WRITE_INTERVAL_NS (60 * (gint64)1000000000)
+
 static gint64 now_ns(void)
 {
     struct timespec time;
@@ -229,4 +231,14 @@ void loom_times_write(LoomRun *run)
     LOOM_LOCKED(&run->recording); /* two lanes may each run a graph */
     if (!loom_file_replace(path, lines, strlen(lines), &error))
         g_warning("%s", error->message); /* of no use to the training itself */
+}
+
+void loom_times_write_now_and_then(LoomRun *run)
+{
+    const gint64 now = now_ns();
+
+    if (run->times_at && now - run->times_at < WRITE_INTERVAL_NS)
+        return;
+    run->times_at = now;
+    loom_times_write(run);
 }

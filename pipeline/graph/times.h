@@ -53,3 +53,6 @@ void loom_times_end(LoomGraph *graph);
 char *loom_times_json(LoomRun *run);
 /* timing.json in the folder of the run, unless another process writes there. */
 void loom_times_write(LoomRun *run);
+/* The same at the first call, then once a minute: what a run that is killed has spent.  One
+ * thread. */
+void loom_times_write_now_and_then(LoomRun *run);

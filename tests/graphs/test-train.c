@@ -232,6 +232,7 @@ static void kill_once(const char *config, const char *folder, gulong after_us, g
 {
     g_autofree char *checkpoint =
         g_build_filename(folder, "checkpoint", "seg.safetensors", NULL);
+    g_autofree char *times = g_build_filename(folder, "timing.json", NULL);
     g_autofree char *build = g_path_get_dirname(g_getenv("LOOM_TEST_BINARY"));
     g_autofree char *segloom = g_build_filename(build, "segloom", NULL);
     const char *argv[] = {segloom, "run", config, "-o", folder, resume ? "--resume" : NULL,
@@ -244,8 +245,9 @@ static void kill_once(const char *config, const char *folder, gulong after_us, g
                       | G_SPAWN_STDOUT_TO_DEV_NULL,
                   NULL, NULL, &pid, &error);
     g_assert_no_error(error);
-    /* The first kill waits for the first checkpoint; from then on one must always be there. */
-    while (!resume && !g_file_test(checkpoint, G_FILE_TEST_EXISTS)) {
+    /* The first kill waits for the first checkpoint, and the times that are written with the
+     * step's record behind it; from then on both must always be there. */
+    while (!resume && !g_file_test(times, G_FILE_TEST_EXISTS)) {
         g_assert_cmpint(waitpid(pid, NULL, WNOHANG), ==, 0);
         g_usleep(5000);
     }
@@ -256,6 +258,8 @@ static void kill_once(const char *config, const char *folder, gulong after_us, g
     g_autoptr(LoomStore) store = loom_store_read(checkpoint, &error);
     g_assert_no_error(error);
     g_assert_nonnull(store);
+    g_autoptr(JsonNode) timing = timing_read(folder); /* replaced as a whole, as checkpoints */
+    g_assert_nonnull(timing);
 }
 
 static void test_killed(void)

@@ -308,8 +308,10 @@ void report_times(GString *page, const RunRecord *record)
                   "what the lane waited. A graph that a stage runs is counted in that stage "
                   "as well.</p>\n");
     } else
-        report_absent(page,
-                      "timing.json is written at the end of a validation and of the run.");
+        report_absent(
+            page,
+            "timing.json is written with the first steps, then every minute and at the end "
+            "of a validation.");
     for (guint i = 0; i < json_length(graphs); i++)
         if (json_item(graphs, i))
             graph_append(page, record, json_item(graphs, i));
