@@ -11,6 +11,7 @@
  * cases; at the end all hold the values of all cases and add them in the order of the data set,
  * so the result has the bits of one rank's. */
 #include "csv.h"
+#include "truth.h"
 
 #include <math.h>
 #include <string.h>
@@ -276,27 +277,13 @@ static void case_keep(Metrics *metrics, const LoomPacket *packet, double *values
                                   sizeof *values));
 }
 
-/* The label as it is in the file; "label" itself where the image never left its grid. */
-static const LoomTensor *truth_of(const LoomPacket *packet, GError **error)
-{
-    const LoomTensor *truth = loom_packet_get(packet, "truth");
-
-    if (truth)
-        return truth;
-    if (loom_packet_native(packet) == loom_packet_geometry(packet))
-        return loom_packet_need(packet, "label", error);
-    return loom_fail_null(error, LOOM_ERROR_SHAPE,
-                          "the image was moved to another grid than the file's, so its label "
-                          "does not lie on that of the prediction: want truth: true in "
-                          "nifti_load");
-}
-
 static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED LoomContext *ctx,
                             GError **error)
 {
     Metrics *metrics = self;
     const LoomGeometry *geometry = loom_packet_native(packet);
-    const LoomTensor *truth = truth_of(packet, error);
+    const char *slot;
+    const LoomTensor *truth = truth_of(packet, &slot, error);
     const LoomMetricInput input = {
         .prediction = loom_packet_get(packet, "prediction"),
         .truth = truth,
@@ -315,9 +302,9 @@ static gboolean metrics_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
         return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
     if (!probabilities_check(metrics, input.probabilities != NULL, error)
         || !classes_check(input.prediction, "prediction", metrics->classes, -1, error)
-        || !classes_check(
-            truth, loom_packet_get(packet, "truth") ? "truth" : "label", metrics->classes,
-            metrics->dataset && metrics->dataset->ignores ? LOOM_IGNORED : -1, error)
+        || !classes_check(truth, slot, metrics->classes,
+                          metrics->dataset && metrics->dataset->ignores ? LOOM_IGNORED : -1,
+                          error)
         || !case_measure(metrics, &input, values, error))
         return FALSE;
     case_keep(metrics, packet, values);

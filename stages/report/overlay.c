@@ -11,6 +11,7 @@
 #include "overlay_cases.h"
 #include "overlay_draw.h"
 #include "overlay_image.h"
+#include "truth.h"
 
 #include <string.h>
 
@@ -140,21 +141,6 @@ static gboolean shown_cut(const Overlay *overlay, OverlayShown *shown, const Loo
                              shown->cut->image, error);
 }
 
-/* The label as it is in the file; "label" itself where the image never left its grid. */
-static const LoomTensor *truth_of(const LoomPacket *packet, GError **error)
-{
-    const LoomTensor *truth = loom_packet_get(packet, "truth");
-
-    if (truth)
-        return truth;
-    if (loom_packet_native(packet) == loom_packet_geometry(packet))
-        return loom_packet_need(packet, "label", error);
-    return loom_fail_null(error, LOOM_ERROR_SHAPE,
-                          "the image was moved to another grid than the file's, so its label "
-                          "does not lie on that of the prediction: want truth: true in "
-                          "nifti_load");
-}
-
 /* Does the slot lie on @geometry? */
 static gboolean grid_check(const LoomTensor *tensor, const char *slot,
                            const LoomGeometry *geometry, GError **error)
@@ -173,14 +159,15 @@ static gboolean grid_check(const LoomTensor *tensor, const char *slot,
     return TRUE;
 }
 
-static gboolean grids_check(const LoomPacket *packet, const LoomTensor *truth, GError **error)
+/* @slot: of @truth. */
+static gboolean grids_check(const LoomPacket *packet, const LoomTensor *truth, const char *slot,
+                            GError **error)
 {
     const LoomGeometry *native = loom_packet_native(packet);
 
     if (!native)
         return loom_fail(error, LOOM_ERROR_SHAPE, "no voxel sizes, want a case from a file");
-    return grid_check(truth, loom_packet_get(packet, "truth") ? "truth" : "label", native,
-                      error)
+    return grid_check(truth, slot, native, error)
            && grid_check(loom_packet_get(packet, "prediction"), "prediction", native, error)
            && grid_check(loom_packet_get(packet, "image"), "image",
                          loom_packet_geometry(packet), error);
@@ -210,9 +197,10 @@ static gboolean overlay_map(gpointer self, LoomPacket *packet, G_GNUC_UNUSED Loo
 
     if (!overlay->folder)
         return TRUE;
-    const LoomTensor *truth = truth_of(packet, error);
+    const char *slot;
+    const LoomTensor *truth = truth_of(packet, &slot, error);
     const LoomTensor *prediction = loom_packet_get(packet, "prediction");
-    if (!truth || !grids_check(packet, truth, error)
+    if (!truth || !grids_check(packet, truth, slot, error)
         || !ignored_drop(overlay, truth, prediction, &t, &p, error))
         return FALSE;
     truth = t ? t : truth;
