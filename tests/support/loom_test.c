@@ -364,6 +364,20 @@ GPtrArray *loom_test_out(LoomTestStage *stage)
     return ((Keep *)loom_graph_find(stage->run->main, "keep")->instances[0]->self)->out;
 }
 
+const LoomPacket *loom_test_through(LoomTestStage *stage, LoomTensor *image, LoomTensor *label,
+                                    gint64 index)
+{
+    LoomPacket *packet = loom_packet_new();
+    GPtrArray *out = loom_test_out(stage);
+
+    loom_packet_set(packet, "image", image);
+    if (label)
+        loom_packet_set(packet, "label", label);
+    g_ptr_array_set_size(out, 0);
+    g_assert_cmpint(loom_test_push(stage, packet, index, NULL), ==, LOOM_FLOW_OK);
+    return out->pdata[0];
+}
+
 gpointer loom_test_self(LoomTestStage *stage)
 {
     return stage->hop->instances[0]->self;

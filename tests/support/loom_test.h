@@ -90,6 +90,10 @@ void loom_test_stage_free(LoomTestStage *stage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoomTestStage, loom_test_stage_free)
 /* Packet number @index (transfer full) goes in; what comes out is in loom_test_out. */
 LoomFlow loom_test_push(LoomTestStage *stage, LoomPacket *packet, gint64 index, GError **error);
+/* The same with a packet of @image and, if not NULL, @label (both transfer full): what came
+ * out, which belongs to @stage; what came out before is let go.  It must succeed. */
+const LoomPacket *loom_test_through(LoomTestStage *stage, LoomTensor *image, LoomTensor *label,
+                                    gint64 index);
 /* A source makes packet number @index; (transfer full), NULL with error unset: end of data. */
 LoomPacket *loom_test_produce(LoomTestStage *stage, gint64 index, GError **error);
 /* Its `need`; it must have one. */

@@ -9,13 +9,8 @@
 /* Image (transfer full) through a stage, as packet @index; the result belongs to @stage. */
 static const float *through(LoomTestStage *stage, LoomTensor *image, gint64 index)
 {
-    LoomPacket *packet = loom_packet_new();
-    GPtrArray *out = loom_test_out(stage);
-
-    loom_packet_set(packet, "image", image);
-    g_ptr_array_set_size(out, 0);
-    g_assert_cmpint(loom_test_push(stage, packet, index, NULL), ==, LOOM_FLOW_OK);
-    return loom_tensor_f32(loom_packet_get(out->pdata[0], "image"));
+    return loom_tensor_f32(
+        loom_packet_get(loom_test_through(stage, image, NULL, index), "image"));
 }
 
 static LoomTensor *constant(const gint64 shape[4], float value)

@@ -33,15 +33,8 @@ static LoomTestStage *preset(const char *size, const char *keys)
 static const LoomPacket *through(LoomTestStage *stage, const LoomTensor *image,
                                  const LoomTensor *label, gint64 index)
 {
-    LoomPacket *packet = loom_packet_new();
-    GPtrArray *out = loom_test_out(stage);
-
-    loom_packet_set(packet, "image", loom_tensor_copy(image, NULL));
-    if (label)
-        loom_packet_set(packet, "label", loom_tensor_copy(label, NULL));
-    g_ptr_array_set_size(out, 0);
-    g_assert_cmpint(loom_test_push(stage, packet, index, NULL), ==, LOOM_FLOW_OK);
-    return out->pdata[0];
+    return loom_test_through(stage, loom_tensor_copy(image, NULL),
+                             label ? loom_tensor_copy(label, NULL) : NULL, index);
 }
 
 /* ---- what it does ------------------------------------------------------------------- */

@@ -132,28 +132,14 @@ static LoomTensor *coordinates(const gint64 size[3])
     return image;
 }
 
-static const LoomPacket *through(LoomTestStage *stage, LoomTensor *image, LoomTensor *label,
-                                 gint64 index)
-{
-    LoomPacket *packet = loom_packet_new();
-    GPtrArray *out = loom_test_out(stage);
-
-    loom_packet_set(packet, "image", image);
-    if (label)
-        loom_packet_set(packet, "label", label);
-    g_ptr_array_set_size(out, 0);
-    g_assert_cmpint(loom_test_push(stage, packet, index, NULL), ==, LOOM_FLOW_OK);
-    return out->pdata[0];
-}
-
 static void test_cut(void)
 {
     g_autoptr(LoomTestStage) stage = loom_test_stage(
         "{use: rotate_scale, size: [3, 4, 2], rotation_chance: 0, scale_chance: 0}", NULL,
         NULL);
     g_autoptr(LoomTensor) label = loom_test_random_labels("DHW", SHAPE(6, 4, 7), 2, 9);
-    const LoomPacket *out = through(stage, coordinates((const gint64[]){6, 4, 7}),
-                                    loom_tensor_copy(label, NULL), 0);
+    const LoomPacket *out = loom_test_through(stage, coordinates((const gint64[]){6, 4, 7}),
+                                              loom_tensor_copy(label, NULL), 0);
     const float *x = loom_tensor_f32(loom_packet_get(out, "image"));
     const guint8 *k = loom_tensor_u8(loom_packet_get(out, "label"));
 
@@ -175,14 +161,15 @@ static void test_same(void)
         NULL);
     g_autoptr(LoomTensor) image = coordinates((const gint64[]){3, 4, 2});
 
-    g_assert_true(loom_packet_get(through(stage, loom_tensor_ref(image), NULL, 0), "image")
-                  == image);
+    g_assert_true(
+        loom_packet_get(loom_test_through(stage, loom_tensor_ref(image), NULL, 0), "image")
+        == image);
 }
 
 /* The matrix of a packet, from differences of coordinates; f32 of values below 64: 1e-5. */
 static void matrix_of(LoomTestStage *stage, const gint64 load[3], gint64 index, double m[3][3])
 {
-    const LoomPacket *out = through(stage, coordinates(load), NULL, index);
+    const LoomPacket *out = loom_test_through(stage, coordinates(load), NULL, index);
     const LoomTensor *image = loom_packet_get(out, "image");
     const gint64 *size = loom_tensor_shape(image) + 1;
     const gint64 voxels = loom_tensor_count_from(image, 'D');
@@ -333,7 +320,7 @@ static void test_together(void)
                 loom_tensor_f32_mut(image)[v] = 1;
                 loom_tensor_u8_mut(label)[v] = 1;
             }
-        const LoomPacket *out = through(stage, image, label, n);
+        const LoomPacket *out = loom_test_through(stage, image, label, n);
         const float *x = loom_tensor_f32(loom_packet_get(out, "image"));
         for (gint64 v = 0; v < 729; v++)
             if (fabsf(x[v] - 0.5f) > 1e-5f)

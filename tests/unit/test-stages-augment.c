@@ -6,22 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Image (transfer full) and label (transfer full, may be NULL) through a stage, as packet
- * @index; what came out belongs to @stage. */
-static const LoomPacket *through(LoomTestStage *stage, LoomTensor *image, LoomTensor *label,
-                                 gint64 index)
-{
-    LoomPacket *packet = loom_packet_new();
-    GPtrArray *out = loom_test_out(stage);
-
-    loom_packet_set(packet, "image", image);
-    if (label)
-        loom_packet_set(packet, "label", label);
-    g_ptr_array_set_size(out, 0);
-    g_assert_cmpint(loom_test_push(stage, packet, index, NULL), ==, LOOM_FLOW_OK);
-    return out->pdata[0];
-}
-
 static const float *image_of(const LoomPacket *packet)
 {
     return loom_tensor_f32(loom_packet_get(packet, "image"));
@@ -40,7 +24,7 @@ static const LoomPacket *flip_counted(const char *yaml, LoomTestStage **stage)
     for (gint64 i = 0; i < 60; i++)
         loom_tensor_u8_mut(label)[i] = (guint8)i;
     *stage = loom_test_stage(yaml, NULL, NULL);
-    return through(*stage, image, label, 0);
+    return loom_test_through(*stage, image, label, 0);
 }
 
 static void test_flip_values(void)
@@ -78,7 +62,8 @@ static void test_flip_long(void)
         loom_test_stage("{use: flip, axes: D, chance: 1}", NULL, NULL);
     LoomTensor *image = loom_test_random("CDHW", SHAPE(1, 3, 37, 41), 5, 0, 1);
     g_autoptr(LoomTensor) copy = loom_tensor_copy(image, NULL);
-    const float *y = image_of(through(stage, image, NULL, 0)), *x = loom_tensor_f32(copy);
+    const float *y = image_of(loom_test_through(stage, image, NULL, 0)),
+                *x = loom_tensor_f32(copy);
 
     for (gint64 d = 0; d < 3; d++)
         g_assert_true(memcmp(y + d * 37 * 41, x + (2 - d) * 37 * 41, 37 * 41 * 4) == 0);
@@ -92,7 +77,7 @@ static void test_flip_chance(void)
     for (gint64 i = 0; i < 2000; i++) {
         LoomTensor *image = loom_test_f32("CDHW", SHAPE(1, 2, 1, 2), F32(0, 1, 2, 3));
 
-        seen[(int)image_of(through(stage, image, NULL, i))[0]]++;
+        seen[(int)image_of(loom_test_through(stage, image, NULL, i))[0]]++;
     }
     for (guint k = 0; k < 4; k++) /* 500, deviation sqrt(2000 / 4 * 3 / 4) = 19.4 */
         loom_assert_near(seen[k], 500, 97);
@@ -127,8 +112,8 @@ static void test_noise_moments(void)
     double mean_s = 0;
 
     for (gint64 i = 0; i < 200; i++) {
-        const float *x =
-            image_of(through(stage, loom_tensor_new(LOOM_F32, "CDHW", shape, NULL), NULL, i));
+        const float *x = image_of(
+            loom_test_through(stage, loom_tensor_new(LOOM_F32, "CDHW", shape, NULL), NULL, i));
         double sum = 0, squares = 0, fourth = 0, first = 0;
 
         for (gint64 v = 0; v < 20000; v++) {
@@ -160,7 +145,7 @@ static guint count_changed(const char *yaml, guint packets)
     guint changed = 0;
 
     for (guint i = 0; i < packets; i++) {
-        const LoomPacket *out = through(stage, loom_tensor_ref(image), NULL, i);
+        const LoomPacket *out = loom_test_through(stage, loom_tensor_ref(image), NULL, i);
 
         changed += loom_packet_get(out, "image") != image;
     }
@@ -187,7 +172,7 @@ static void test_scale_range(void)
 
     for (gint64 i = 0; i < 1000; i++) {
         LoomTensor *image = loom_test_f32("CDHW", SHAPE(2, 1, 1, 2), F32(1, -3, 1, 0));
-        const float *y = image_of(through(stage, image, NULL, i));
+        const float *y = image_of(loom_test_through(stage, image, NULL, i));
 
         loom_assert_near((double)(y[1] / y[0]), -3, 1e-6); /* two roundings of f32 */
         g_assert_cmpfloat(y[3], ==, 0);
@@ -209,7 +194,7 @@ static void test_scale_together(void)
     g_autoptr(LoomTestStage) stage =
         loom_test_stage("{use: scale_intensity, chance: 1, per_channel: false}", NULL, NULL);
     LoomTensor *image = loom_test_f32("CDHW", SHAPE(3, 1, 1, 1), F32(1, 1, 1));
-    const float *y = image_of(through(stage, image, NULL, 0));
+    const float *y = image_of(loom_test_through(stage, image, NULL, 0));
 
     g_assert_cmpfloat(y[0], ==, y[1]);
     g_assert_cmpfloat(y[0], ==, y[2]);
