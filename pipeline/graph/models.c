@@ -146,11 +146,21 @@ static gboolean weights_open(LoomRun *run, const LoomInstance *model, GError **e
     return TRUE;
 }
 
-guint loom_context_weight_sets(const LoomContext *ctx, const LoomInstance *model)
+static guint sets_of(const LoomRun *run, const LoomInstance *model)
 {
-    const GPtrArray *sets = g_hash_table_lookup(ctx->run->weight_sets, model);
+    const GPtrArray *sets = g_hash_table_lookup(run->weight_sets, model);
 
     return sets ? sets->len : 1;
+}
+
+guint loom_context_weight_sets(const LoomContext *ctx, const LoomInstance *model)
+{
+    return sets_of(ctx->run, model);
+}
+
+guint loom_host_weight_sets(const LoomHost *host, const LoomInstance *model)
+{
+    return sets_of(host->run, model);
 }
 
 void loom_context_weights_use(LoomContext *ctx, const LoomInstance *model, guint set)

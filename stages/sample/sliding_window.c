@@ -26,6 +26,7 @@ typedef struct {
     gboolean keep_probabilities, skip_empty, announce;
     guint64 memory;
 
+    guint sets;     /* of weights: more than one are a mean */
     guint mirrored; /* bits of the axes D, H, W that are mirrored */
     gint64 planned; /* the largest batch that the network has allocated for */
 } SlidingWindow;
@@ -95,7 +96,9 @@ static gboolean window_fits(const SlidingWindow *stage, gint64 batch, gint64 cha
 
 static SweepNetwork network_of(const SlidingWindow *stage)
 {
-    return (SweepNetwork){stage->model, stage->size.v, stage->batch};
+    const gboolean mean = stage->mirrored || stage->sets > 1;
+
+    return (SweepNetwork){stage->model, stage->size.v, stage->batch, mean ? 2 : 1};
 }
 
 /* @peak: what the process will hold. */
@@ -378,10 +381,11 @@ static LoomFlow sliding_window_process(gpointer self, LoomPacket *packet, LoomCo
 
 /* ---- the stage ---------------------------------------------------------------------- */
 
-static gboolean sliding_window_open(gpointer self, G_GNUC_UNUSED LoomHost *host, GError **error)
+static gboolean sliding_window_open(gpointer self, LoomHost *host, GError **error)
 {
     SlidingWindow *stage = self;
 
+    stage->sets = loom_host_weight_sets(host, stage->model);
     if (stage->size.n != 3)
         return loom_fail(error, LOOM_ERROR_CONFIG, "size has %u numbers, want 3: D, H, W",
                          stage->size.n);

@@ -113,9 +113,9 @@ gboolean sweep_tiles_more(const Sweep *sweep, guint tiles[2])
 {
     const guint axis = tile_edge(sweep, 0, tiles[0]) >= tile_edge(sweep, 1, tiles[1]) ? 0 : 1;
 
-    if (tile_edge(sweep, axis, 2 * tiles[axis]) < SWEEP_TILE_LEAST)
+    if (tile_edge(sweep, axis, tiles[axis] + 1) < SWEEP_TILE_LEAST)
         return FALSE;
-    tiles[axis] *= 2;
+    tiles[axis]++; /* no more than it must be: the windows on a seam go twice */
     return TRUE;
 }
 

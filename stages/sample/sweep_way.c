@@ -20,25 +20,14 @@ gboolean sweep_arena_bytes(const SweepNetwork *net, gint64 batch, gint64 channel
     return TRUE;
 }
 
-/* The windows themselves, and their logits twice. */
+/* The windows themselves, and their logits. */
 static guint64 windows_bytes(const SweepNetwork *net, gint64 batch, gint64 channels,
                              gint64 classes)
 {
     const gint64 *size = net->size;
 
     return sizeof(float) * (guint64)(batch * size[0] * size[1] * size[2])
-           * (guint64)(channels + 2 * classes);
-}
-
-static gboolean way_with(const SweepNetwork *net, const Sweep *sweep, gint64 batch,
-                         guint threads, SweepWay *way, GError **error)
-{
-    const gint64 channels = loom_tensor_size(sweep->image, 'C');
-
-    way->batch = batch;
-    way->rest = windows_bytes(net, batch, channels, sweep->rules->channels)
-                + sweep_bytes(sweep, sweep->tiles, threads);
-    return sweep_arena_bytes(net, batch, channels, &way->arena, error);
+           * (guint64)(channels + net->logits * classes);
 }
 
 gboolean sweep_way_find(const SweepNetwork *net, Sweep *sweep, guint64 room, guint threads,
@@ -54,9 +43,12 @@ gboolean sweep_way_find(const SweepNetwork *net, Sweep *sweep, guint64 room, gui
         if (bytes <= room / WINDOWS_SHARE)
             break;
     }
+    way->batch = batch;
+    if (!sweep_arena_bytes(net, batch, channels, &way->arena, error))
+        return FALSE;
     do
-        if (!way_with(net, sweep, batch, threads, way, error))
-            return FALSE;
+        way->rest = windows_bytes(net, batch, channels, sweep->rules->channels)
+                    + sweep_bytes(sweep, sweep->tiles, threads);
     while (way->arena + way->rest > room && sweep_tiles_more(sweep, sweep->tiles));
     return TRUE;
 }

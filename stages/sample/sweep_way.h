@@ -8,6 +8,7 @@ typedef struct {
     const LoomInstance *model;
     const gint64 *size; /* of a window, D, H, W */
     gint64 batch;       /* windows at once that were asked for */
+    gint64 logits;      /* of a window at a time: 2 where a mean of passes is taken */
 } SweepNetwork;
 
 typedef struct {

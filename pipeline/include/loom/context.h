@@ -132,6 +132,7 @@ LOOM_EXPORT guint64 loom_memory_used(void);
 /* `weights: [FILE, FILE, ...]` of a model: how many there are (1 without), and which of them it
  * computes with from here on, counted from 0: for the stage that holds the model. */
 LOOM_EXPORT guint loom_context_weight_sets(const LoomContext *ctx, const LoomInstance *model);
+LOOM_EXPORT guint loom_host_weight_sets(const LoomHost *host, const LoomInstance *model);
 LOOM_EXPORT void loom_context_weights_use(LoomContext *ctx, const LoomInstance *model,
                                           guint set);
 
