@@ -1,14 +1,16 @@
 /* node - the tree that a YAML file becomes: made, copied, searched, and blamed by its place. */
 #include "config/yaml.h"
 
+#include "core/intern.h"
+
 LoomNode *loom_node_new(LoomNodeType type, const char *file, const char *folder, guint line,
                         guint column)
 {
     LoomNode *node = g_new0(LoomNode, 1);
 
     node->type = type;
-    node->file = g_intern_string(file);
-    node->folder = g_intern_string(folder);
+    node->file = loom_intern(file);
+    node->folder = loom_intern(folder);
     node->line = line;
     node->column = column;
     if (type == LOOM_NODE_SCALAR)

@@ -1,6 +1,8 @@
 /* packet - a small table of slots, forked by shallow copy: fan-out costs a refcount. */
 #include "packet.h"
 
+#include "intern.h"
+
 #include <loom/tensor.h>
 
 #include <string.h>
@@ -93,7 +95,7 @@ static Slot *slot_renew(LoomPacket *packet, const char *name)
 
     if (at == packet->n_slots) {
         g_assert(packet->n_slots < LOOM_PACKET_MAX_SLOTS);
-        packet->slots[packet->n_slots++].name = g_intern_string(name);
+        packet->slots[packet->n_slots++].name = loom_intern(name);
     }
     slot_clear(&packet->slots[at]);
     described_clear(packet, name);

@@ -8,6 +8,7 @@
 #include "header.h"
 
 #include "core/findings.h"
+#include "core/intern.h"
 
 #include <math.h>
 #include <string.h>
@@ -290,7 +291,7 @@ gboolean loom_nifti_warn(const LoomNiftiLook *look, const char *code, GError **e
     if (look->policy->strict) {
         g_autofree char *refused = g_strconcat("E", code + 1, NULL);
 
-        return loom_fail_as(error, g_intern_string(refused), LOOM_ERROR_FORMAT, "%s (strict)",
+        return loom_fail_as(error, loom_intern(refused), LOOM_ERROR_FORMAT, "%s (strict)",
                             text);
     }
     loom_finding_add(look->findings, code, look->path, NULL, "%s", text);
