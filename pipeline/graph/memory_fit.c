@@ -36,6 +36,16 @@ static guint64 over(const LoomRun *run)
     return sum - MIN(sum, run->memory);
 }
 
+/* Of all graphs; (transfer container). */
+static GPtrArray *hops_of(const GPtrArray *graphs)
+{
+    GPtrArray *hops = g_ptr_array_new();
+
+    for (guint g = 0; g < graphs->len; g++)
+        g_ptr_array_extend(hops, ((const LoomGraph *)graphs->pdata[g])->hops, NULL, NULL);
+    return hops;
+}
+
 /* ---- shorter queues ----------------------------------------------------------------- */
 
 static gint64 longest_queue(const GPtrArray *graphs)
@@ -71,14 +81,10 @@ static gboolean queues_shorten(LoomRun *run, const GPtrArray *graphs, GError **e
 
 /* ---- less room ---------------------------------------------------------------------- */
 
-static void rooms_set(const GPtrArray *graphs, guint64 room)
+static void rooms_set(const GPtrArray *hops, guint64 room)
 {
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
-
-        for (guint i = 0; i < graph->hops->len; i++)
-            ((LoomHop *)graph->hops->pdata[i])->room = room;
-    }
+    for (guint i = 0; i < hops->len; i++)
+        ((LoomHop *)hops->pdata[i])->room = room;
 }
 
 /* The graphs that others run without threads of their own: one case at a time. */
@@ -105,61 +111,44 @@ static guint64 hop_own(const LoomHop *hop)
 
 /* Between what stages would like and the least they can do with: an equal part of the rest for
  * each that has a choice.
- * @wishes: guint64, hop_own of each hop of all graphs, without a ceiling */
-static void rooms_share(const LoomRun *run, const GPtrArray *graphs, const GArray *wishes)
+ * @wishes: guint64, hop_own of each of @hops, without a ceiling */
+static void rooms_share(const LoomRun *run, const GPtrArray *hops, const GArray *wishes)
 {
     const guint64 least = loom_run_memory_sum(&run->sum) - run->sum.cache;
-    guint at = 0, n = 0;
+    guint n = 0;
 
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
-
-        for (guint i = 0; i < graph->hops->len; i++, at++)
-            n += g_array_index(wishes, guint64, at) > hop_own(graph->hops->pdata[i])
-                     ? loom_hop_copies(graph->hops->pdata[i])
-                     : 0;
-    }
+    for (guint i = 0; i < hops->len; i++)
+        if (g_array_index(wishes, guint64, i) > hop_own(hops->pdata[i]))
+            n += loom_hop_copies(hops->pdata[i]);
     const guint64 share = (run->memory - least) / MAX(n, 1);
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
+    for (guint i = 0; i < hops->len; i++) {
+        LoomHop *hop = hops->pdata[i];
+        const guint64 hand = hop->lane ? hop->lane->hand : 0; /* it may fill that up */
+        const guint64 idle = hand - MIN(hand, hop->need.before + hop->need.work);
 
-        for (guint i = 0; i < graph->hops->len; i++) {
-            LoomHop *hop = graph->hops->pdata[i];
-            const guint64 hand = hop->lane ? hop->lane->hand : 0; /* it may fill that up */
-            const guint64 idle = hand - MIN(hand, hop->need.before + hop->need.work);
-
-            hop->room = hop_own(hop) + idle + share;
-        }
+        hop->room = hop_own(hop) + idle + share;
     }
 }
 
 /* A stage may have kept what it was to give back after the call. */
-static void rooms_cut(const GPtrArray *graphs, guint64 bytes)
+static void rooms_cut(const GPtrArray *hops, guint64 bytes)
 {
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
+    for (guint i = 0; i < hops->len; i++) {
+        LoomHop *hop = hops->pdata[i];
 
-        for (guint i = 0; i < graph->hops->len; i++) {
-            LoomHop *hop = graph->hops->pdata[i];
-
-            if (hop->need.kept)
-                hop->room -= MIN(hop->room, bytes);
-        }
+        if (hop->need.kept)
+            hop->room -= MIN(hop->room, bytes);
     }
 }
 
-static GArray *wishes_of(const GPtrArray *graphs)
+static GArray *wishes_of(const GPtrArray *hops)
 {
     GArray *wishes = g_array_new(FALSE, FALSE, sizeof(guint64));
 
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
+    for (guint i = 0; i < hops->len; i++) {
+        const guint64 own = hop_own(hops->pdata[i]);
 
-        for (guint i = 0; i < graph->hops->len; i++) {
-            const guint64 own = hop_own(graph->hops->pdata[i]);
-
-            g_array_append_val(wishes, own);
-        }
+        g_array_append_val(wishes, own);
     }
     return wishes;
 }
@@ -176,25 +165,21 @@ static guint64 hop_part(const LoomHop *hop, gboolean *keeps)
     return hop->need.kept + hand;
 }
 
-static const LoomHop *heaviest_hop(const GPtrArray *graphs, guint64 *bytes, gboolean *keeps)
+static const LoomHop *heaviest_hop(const GPtrArray *hops, guint64 *bytes, gboolean *keeps)
 {
     const LoomHop *heaviest = NULL;
 
     *bytes = 0;
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
+    for (guint i = 0; i < hops->len; i++) {
+        const LoomHop *hop = hops->pdata[i];
+        gboolean kept;
+        const guint64 part = hop_part(hop, &kept);
 
-        for (guint i = 0; i < graph->hops->len; i++) {
-            const LoomHop *hop = graph->hops->pdata[i];
-            gboolean kept;
-            const guint64 part = hop_part(hop, &kept);
-
-            if (!hop->here || (heaviest && part <= *bytes))
-                continue;
-            heaviest = hop;
-            *bytes = part;
-            *keeps = kept;
-        }
+        if (!hop->here || (heaviest && part <= *bytes))
+            continue;
+        heaviest = hop;
+        *bytes = part;
+        *keeps = kept;
     }
     return heaviest;
 }
@@ -220,7 +205,7 @@ static char *parts_text(const LoomRunMemory *sum)
     return g_string_free(text, FALSE);
 }
 
-static gboolean refuse(const LoomRun *run, const GPtrArray *graphs, GError **error)
+static gboolean refuse(const LoomRun *run, const GPtrArray *hops, GError **error)
 {
     const LoomNode *node = loom_node_get(loom_node_get(run->config, "run"), "memory");
     const guint64 least = loom_run_memory_sum(&run->sum) - run->sum.cache;
@@ -228,7 +213,7 @@ static gboolean refuse(const LoomRun *run, const GPtrArray *graphs, GError **err
     GError *cause = NULL;
     gboolean keeps = FALSE;
     guint64 part;
-    const LoomHop *hop = heaviest_hop(graphs, &part, &keeps);
+    const LoomHop *hop = heaviest_hop(hops, &part, &keeps);
 
     loom_node_fail_as(node, "E-MEMORY", &cause,
                       "memory is %.1f MiB, at least %.1f MiB are needed, %.1f of them by stage "
@@ -246,7 +231,7 @@ static gboolean refuse(const LoomRun *run, const GPtrArray *graphs, GError **err
 
 /* ---- what is left is for caches ----------------------------------------------------- */
 
-static void caches_cut(LoomRun *run, const GPtrArray *graphs)
+static void caches_cut(LoomRun *run, const GPtrArray *hops)
 {
     const guint64 wanted = run->sum.cache;
     const guint64 left = run->memory - (loom_run_memory_sum(&run->sum) - wanted);
@@ -255,41 +240,37 @@ static void caches_cut(LoomRun *run, const GPtrArray *graphs)
         return;
     say(run, "of the cases' %.1f MiB, %.1f are kept, others are read anew each time",
         (double)wanted / MIB, (double)left / MIB);
-    for (guint g = 0; g < graphs->len; g++) {
-        const LoomGraph *graph = graphs->pdata[g];
+    for (guint i = 0; i < hops->len; i++) {
+        LoomHop *hop = hops->pdata[i];
+        const guint64 kept = (guint64)((double)hop->cache * ((double)left / (double)wanted));
 
-        for (guint i = 0; i < graph->hops->len; i++) {
-            LoomHop *hop = graph->hops->pdata[i];
-            const guint64 kept =
-                (guint64)((double)hop->cache * ((double)left / (double)wanted));
-
-            hop->plan.bytes -= MIN(hop->plan.bytes, hop->cache - kept);
-            hop->cache = kept;
-        }
+        hop->plan.bytes -= MIN(hop->plan.bytes, hop->cache - kept);
+        hop->cache = kept;
     }
     run->sum.cache = left;
 }
 
 /* Takes the least first, to see whether it is little enough. */
-static gboolean rooms_fit(LoomRun *run, const GPtrArray *graphs, GError **error)
+static gboolean rooms_fit(LoomRun *run, const GPtrArray *graphs, const GPtrArray *hops,
+                          GError **error)
 {
-    g_autoptr(GArray) wishes = wishes_of(graphs);
+    g_autoptr(GArray) wishes = wishes_of(hops);
 
-    rooms_set(graphs, 0);
+    rooms_set(hops, 0);
     if (!loom_memory_sum(run, graphs, error) || (over(run) && !others_join(run, graphs, error)))
         return FALSE;
     if (over(run))
-        return refuse(run, graphs, error);
-    rooms_share(run, graphs, wishes);
+        return refuse(run, hops, error);
+    rooms_share(run, hops, wishes);
     say(run, "stages that have a choice take less: windows at once, tiles, slabs");
     for (guint tries = 0; tries < ROOM_TRIES; tries++) {
         if (!loom_memory_sum(run, graphs, error))
             return FALSE;
         if (!over(run))
             return TRUE;
-        rooms_cut(graphs, over(run));
+        rooms_cut(hops, over(run));
     }
-    rooms_set(graphs, 0);
+    rooms_set(hops, 0);
     return loom_memory_sum(run, graphs, error);
 }
 
@@ -306,14 +287,17 @@ gboolean loom_memory_fit(LoomRun *run, guint64 before, GError **error)
 
     if ((!run->memory && !run->options.findings) || stands_for_others(run))
         return TRUE;
+    g_autoptr(GPtrArray) hops = hops_of(graphs);
+
     run->memory_before = before;
-    rooms_set(graphs, G_MAXUINT64);
+    rooms_set(hops, G_MAXUINT64);
     if (!loom_memory_sum(run, graphs, error))
         return FALSE;
     if (!run->memory)
         return TRUE;
-    if (!queues_shorten(run, graphs, error) || (over(run) && !rooms_fit(run, graphs, error)))
+    if (!queues_shorten(run, graphs, error)
+        || (over(run) && !rooms_fit(run, graphs, hops, error)))
         return FALSE;
-    caches_cut(run, graphs);
+    caches_cut(run, hops);
     return TRUE;
 }
