@@ -93,10 +93,7 @@ gboolean loom_components(const guint8 *mask, const gint64 shape[3], int neighbou
                          "%" G_GINT64_FORMAT " voxels, want fewer than 2^31 - 1 to find "
                          "connected components in",
                          voxels);
-    if (pool)
-        loom_pool_run(pool, slabs, slab_run, &parts);
-    for (gint64 slab = 0; !pool && slab < slabs; slab++)
-        slab_run(slab, 0, &parts);
+    loom_pool_run(pool, slabs, slab_run, &parts);
     for (gint64 d = SLAB; d < shape[0]; d += SLAB)
         for (gint64 h = 0; h < shape[1]; h++)
             for (gint64 w = 0; w < shape[2]; w++)

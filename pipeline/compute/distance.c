@@ -26,16 +26,6 @@ typedef struct {
     Line *scratch;   /* one a thread */
 } Transform;
 
-static void share(LoomPool *pool, gint64 n, LoomParallelFunc func, gpointer data)
-{
-    if (pool) {
-        loom_pool_run(pool, n, func, data);
-        return;
-    }
-    for (gint64 i = 0; i < n; i++)
-        func(i, 0, data);
-}
-
 /* Along W a mask needs no envelope: the nearest set voxel is the last or the next one. */
 static void row_run(gint64 i, G_GNUC_UNUSED guint worker, gpointer data)
 {
@@ -149,25 +139,25 @@ static void scratch_free(Line *scratch, guint threads)
 void loom_distance_squared(const guint8 *mask, const gint64 shape[3], const double spacing[3],
                            double *squared, gint64 *nearest, LoomPool *pool)
 {
-    const guint threads = pool ? loom_pool_threads(pool) : 1;
+    const guint threads = loom_pool_threads(pool);
     Transform t = {.mask = mask, .squared = squared, .nearest = nearest};
 
     t.scratch = scratch_new(threads, MAX(shape[0], shape[1]));
     t.length = shape[2];
     t.spacing = spacing[2];
-    share(pool, shape[0] * shape[1], row_run, &t);
+    loom_pool_run(pool, shape[0] * shape[1], row_run, &t);
 
     t.length = shape[1]; /* the lines of a plane along H */
     t.spacing = spacing[1];
     t.stride = t.lines = shape[2];
     t.jump = shape[1] * shape[2];
-    share(pool, shape[0], lines_run, &t);
+    loom_pool_run(pool, shape[0], lines_run, &t);
 
     t.length = shape[0]; /* the lines along D that begin in one row */
     t.spacing = spacing[0];
     t.stride = shape[1] * shape[2];
     t.jump = shape[2];
-    share(pool, shape[1], lines_run, &t);
+    loom_pool_run(pool, shape[1], lines_run, &t);
     scratch_free(t.scratch, threads);
 }
 

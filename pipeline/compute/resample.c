@@ -6,15 +6,6 @@
 
 #define SLABS_MOST 8 /* each walks through the whole input */
 
-static void share(LoomPool *pool, gint64 n, LoomParallelFunc func, gpointer data)
-{
-    if (pool)
-        loom_pool_run(pool, n, func, data);
-    else
-        for (gint64 i = 0; i < n; i++)
-            func(i, 0, data);
-}
-
 static gboolean stays(const LoomResampleAxis *axis)
 {
     return axis->in == axis->out;
@@ -188,7 +179,7 @@ gboolean loom_resample_slabs(LoomResampleAxis *const axes[3], gint64 rows, const
     const LoomResampleAxis *d = axes[0], *h = axes[1], *w = axes[2];
     const gsize part = scratch_part(axes), planes = between_floats(axes, rows);
     const gint64 each = goes_between(axes) ? rows : h->out;
-    g_autofree float *scratch = g_try_new(float, part *(pool ? loom_pool_threads(pool) : 1));
+    g_autofree float *scratch = g_try_new(float, loom_pool_threads(pool) * part);
     g_autofree float *between = planes ? g_try_new(float, planes) : NULL;
     Volume v = {d, h, w, from, to, {0, 0}, between, scratch, part};
 
@@ -200,9 +191,9 @@ gboolean loom_resample_slabs(LoomResampleAxis *const axes[3], gint64 rows, const
     for (; v.rows.first < h->out; v.rows.first = v.rows.end) {
         v.rows.end = MIN(v.rows.first + each, h->out);
         if (stays(d) || between)
-            share(pool, d->in, plane_task, &v);
+            loom_pool_run(pool, d->in, plane_task, &v);
         if (!stays(d))
-            share(pool, v.rows.end - v.rows.first, depth_task, &v);
+            loom_pool_run(pool, v.rows.end - v.rows.first, depth_task, &v);
     }
     return TRUE;
 }
@@ -294,5 +285,5 @@ void loom_resample_labels(LoomResampleAxis *const axes[3], const guint8 *from, g
     Labels labels = {axes[0], axes[1], axes[2], from, to};
 
     g_assert(axes[0]->taps <= 2 && axes[1]->taps <= 2 && axes[2]->taps <= 2);
-    share(pool, axes[0]->out, labels_plane, &labels);
+    loom_pool_run(pool, axes[0]->out, labels_plane, &labels);
 }

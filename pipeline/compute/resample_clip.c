@@ -73,15 +73,6 @@ static void plane_clip(gint64 d, G_GNUC_UNUSED guint worker, gpointer data)
             row_clip(y, width, clip->ranges[!slice ? 0 : slice[clip->slices == 0 ? d : h]]);
 }
 
-static void share(LoomPool *pool, gint64 n, LoomParallelFunc func, gpointer data)
-{
-    if (pool)
-        loom_pool_run(pool, n, func, data);
-    else
-        for (gint64 i = 0; i < n; i++)
-            func(i, 0, data);
-}
-
 gboolean loom_resample_clip(LoomResampleAxis *const axes[3], guint slices, const float *from,
                             float *to, LoomPool *pool, GError **error)
 {
@@ -94,8 +85,8 @@ gboolean loom_resample_clip(LoomResampleAxis *const axes[3], guint slices, const
         return loom_fail(error, LOOM_ERROR_LIMIT,
                          "no memory for the ranges of %" G_GINT64_FORMAT " slices",
                          axes[0]->in * n);
-    share(pool, axes[0]->in, plane_look, &clip);
+    loom_pool_run(pool, axes[0]->in, plane_look, &clip);
     planes_join(&clip);
-    share(pool, axes[0]->out, plane_clip, &clip);
+    loom_pool_run(pool, axes[0]->out, plane_clip, &clip);
     return TRUE;
 }

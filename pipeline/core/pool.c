@@ -100,12 +100,12 @@ void loom_pool_free(LoomPool *pool)
 
 guint loom_pool_threads(const LoomPool *pool)
 {
-    return pool->n_threads;
+    return pool ? pool->n_threads : 1;
 }
 
 void loom_pool_run(LoomPool *pool, gint64 n, LoomParallelFunc func, gpointer data)
 {
-    if (n < 2 || pool->n_threads < 2 || pthread_mutex_trylock(&pool->turn) != 0) {
+    if (n < 2 || loom_pool_threads(pool) < 2 || pthread_mutex_trylock(&pool->turn) != 0) {
         for (gint64 i = 0; i < n; i++)
             func(i, 0, data);
         return;

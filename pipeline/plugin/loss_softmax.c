@@ -113,11 +113,7 @@ static void planes_run(LoomPool *pool, const LoomTensor *from, LoomTensor *to,
         loom_tensor_f32(from), loom_tensor_f32_mut(to), classes, voxels, chunks, block};
 
     g_assert(loom_tensor_count(from) == loom_tensor_count(to));
-    if (pool)
-        loom_pool_run(pool, samples * chunks, planes_chunk, &planes);
-    else
-        for (gint64 i = 0; i < samples * chunks; i++)
-            planes_chunk(i, 0, &planes);
+    loom_pool_run(pool, samples * chunks, planes_chunk, &planes);
 }
 
 void loom_softmax_on(LoomPool *pool, const LoomTensor *logits, LoomTensor *probs)

@@ -170,6 +170,16 @@ static void test_pool(void)
     }
 }
 
+static void test_pool_none(void)
+{
+    gint64 marks[1000] = {0};
+
+    g_assert_cmpuint(loom_pool_threads(NULL), ==, 1);
+    loom_pool_run(NULL, 1000, mark, marks);
+    for (gint64 i = 0; i < 1000; i++)
+        g_assert_cmpint(marks[i], ==, 1 + i);
+}
+
 typedef struct {
     LoomPool *pool;
     gint64 marks[500];
@@ -212,6 +222,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rng/moments", test_random_moments);
     g_test_add_func("/rng/shuffle", test_shuffle);
     g_test_add_func("/pool/every-index-once", test_pool);
+    g_test_add_func("/pool/every-index-once/none", test_pool_none);
     g_test_add_func("/pool/shared", test_pool_shared);
     return loom_test_run();
 }

@@ -25,7 +25,8 @@ LOOM_EXPORT void loom_rng_shuffle(LoomRng *rng, gint64 *values, gint64 n);
 
 /* Calls func(i, data) for i = 0 .. n-1 on the threads of the run, the caller's included, and
  * returns when all are done.  Which thread takes which i is not fixed: results must not depend
- * on it.  @worker: 0 .. loom_pool_threads()-1, for scratch memory. */
+ * on it.  @worker: 0 .. loom_pool_threads()-1, for scratch memory.  Without a pool (NULL) the
+ * caller does all of it, as one thread. */
 typedef void (*LoomParallelFunc)(gint64 i, guint worker, gpointer data);
 typedef struct _LoomPool LoomPool;
 LOOM_EXPORT LoomPool *loom_pool_new(guint threads);
