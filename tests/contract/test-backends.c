@@ -130,6 +130,18 @@ static void compare(const BlockCase *c, const BlockResult *found, const BlockRes
     }
 }
 
+/* Minutes of numbers need no ThreadSanitizer: 'shared' and 'bits' run every case and plan on
+ * several threads. */
+static gboolean numbers_skip(void)
+{
+#ifdef __SANITIZE_THREAD__
+    g_test_skip("minutes of numbers that need no ThreadSanitizer: see 'shared' and 'bits'");
+    return TRUE;
+#else
+    return FALSE;
+#endif
+}
+
 /* What the oracle says of @c; asked once, for it is slow. */
 static const BlockResult *oracle_of(const BlockCase *c)
 {
@@ -168,10 +180,8 @@ static void equal_reference(const char *name)
 
 static void test_reference(void)
 {
-#ifdef __SANITIZE_THREAD__
-    g_test_skip("minutes of numbers that need no ThreadSanitizer: 'bits' runs every case");
-    return;
-#endif
+    if (numbers_skip())
+        return;
     each_backend(equal_reference);
 }
 
@@ -187,10 +197,8 @@ static const struct {
 
 static void test_plans(void)
 {
-#ifdef __SANITIZE_THREAD__
-    g_test_skip("minutes of numbers that need no ThreadSanitizer: 'shared' runs every plan");
-    return;
-#endif
+    if (numbers_skip())
+        return;
     for (guint i = 0; i < G_N_ELEMENTS(plans); i++) {
         g_test_message("backend %s", plans[i].name);
         equal_within(plans[i].name, cases, G_N_ELEMENTS(cases), plans[i].tolerance);
@@ -212,10 +220,8 @@ static const struct {
  * only what is computed in f32 can err. */
 static void test_whole_numbers(void)
 {
-#ifdef __SANITIZE_THREAD__
-    g_test_skip("minutes of numbers that need no ThreadSanitizer");
-    return;
-#endif
+    if (numbers_skip())
+        return;
     g_autoptr(BlockDevice) oracle = block_device_new("reference", 2);
 
     oracle->whole = TRUE;
@@ -258,10 +264,8 @@ static void near_reference(const char *name, const BlockCase *c)
 
 static void test_halves(void)
 {
-#ifdef __SANITIZE_THREAD__
-    g_test_skip("minutes of numbers that need no ThreadSanitizer");
-    return;
-#endif
+    if (numbers_skip())
+        return;
     for (guint h = 0; h < G_N_ELEMENTS(halves); h++) {
         for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
             near_reference(halves[h].name, &wide_cases(TRUE)[i]);
