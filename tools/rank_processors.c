@@ -1,5 +1,5 @@
 /* rank_processors - see rank_processors.h. */
-#define _GNU_SOURCE /* cpu_set_t */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "rank_processors.h"
 
 #include <hwloc.h>
@@ -38,4 +38,10 @@ cpu_set_t *rank_processors_deal(guint ranks)
         sets = sets_dealt(topology, ranks);
     hwloc_topology_destroy(topology);
     return sets;
+}
+
+void rank_processors_bind(const cpu_set_t *share)
+{
+    if (share)
+        sched_setaffinity(0, sizeof *share, share);
 }

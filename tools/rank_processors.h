@@ -13,3 +13,8 @@
  *   ranks, or this system does not tell.
  * Source: hwloc_distrib, Broquedis et al. 2010, hwloc. */
 cpu_set_t *rank_processors_deal(guint ranks);
+
+/* Binds this process to @share; NULL: leaves it as it is.  A processor that went since it was
+ * dealt out is no reason not to run: nothing is said.  Allocates and locks nothing, and may so
+ * stand between fork and exec. */
+void rank_processors_bind(const cpu_set_t *share);

@@ -1,7 +1,6 @@
 /* bench_allreduce - segloom bench allreduce: how long do the sums of a training step take?  The
  * ranks are processes of this machine: this program, started once more for each, and bound to
  * its share of the processors, as `segloom launch` and mpirun do. */
-#define _GNU_SOURCE /* sched_setaffinity */
 #include "bench_rank.h"
 #include "cmd_bench.h"
 #include "command.h"
@@ -113,8 +112,7 @@ static void arguments_add(GPtrArray *argv, const BenchOrder *order, char **modul
 /* Between fork and exec: nothing here may allocate or lock. */
 static void process_bind(gpointer share)
 {
-    if (share)
-        sched_setaffinity(0, sizeof(cpu_set_t), share);
+    rank_processors_bind(share);
 }
 
 /* @share: its processors; NULL: all. */

@@ -1,6 +1,7 @@
 /* launch_rank - one of the processes that `segloom launch` starts: its start and its end. */
-#define _GNU_SOURCE /* sched_setaffinity */
 #include "launch_rank.h"
+
+#include "rank_processors.h"
 
 #include <poll.h>
 #include <string.h>
@@ -26,8 +27,7 @@ static void child_prepare(gpointer data)
     signal(SIGINT, SIG_DFL);  /* a shell ignores it for what it starts behind its back */
     signal(SIGTTOU, SIG_IGN); /* rank 0 may draw where the launcher is in the foreground */
     sigprocmask(SIG_SETMASK, birth->mask, NULL);
-    if (birth->share) /* a processor that went since then is no reason not to run */
-        sched_setaffinity(0, sizeof *birth->share, birth->share);
+    rank_processors_bind(birth->share);
     if (getppid() != birth->parent) /* it died before the line above */
         _exit(128 + SIGTERM);
 }
